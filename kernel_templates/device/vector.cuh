@@ -1,0 +1,60 @@
+// Vec<T, N>: N values that move through memory in one access.
+#pragma once
+
+//% include "device/types.cuh"
+
+namespace device {
+
+template <class T, int N>
+struct alignas(sizeof(T) * N) Vec {
+  T at[N];
+};
+
+template <int kBytes>
+struct Raw;
+template <>
+struct Raw<16> {
+  using type = uint4;
+};
+template <>
+struct Raw<8> {
+  using type = uint2;
+};
+template <>
+struct Raw<4> {
+  using type = u32;
+};
+template <>
+struct Raw<2> {
+  using type = u16;
+};
+
+// dst = *src, one access of sizeof(T) * N bytes; src is aligned to that.
+template <class T, int N>
+__device__ __forceinline__ Vec<T, N> load(const T* src) {
+  using R = typename Raw<sizeof(T) * N>::type;
+  R raw = *reinterpret_cast<const R*>(src);
+  return reinterpret_cast<Vec<T, N>&>(raw);
+}
+
+// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2 lines.
+template <class T, int N>
+__device__ __forceinline__ Vec<T, N> load_streaming(const T* src) {
+  if constexpr (sizeof(T) * N == 16) {
+    uint4 raw;
+    asm volatile("ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w)
+                 : "l"(src));
+    return reinterpret_cast<Vec<T, N>&>(raw);
+  } else {
+    return load<T, N>(src);
+  }
+}
+
+template <class T, int N>
+__device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
+  using R = typename Raw<sizeof(T) * N>::type;
+  *reinterpret_cast<R*>(dst) = reinterpret_cast<const R&>(value);
+}
+
+}  // namespace device

@@ -1,0 +1,61 @@
+#include "sprue/tensor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "sprue/error.h"
+
+namespace sprue {
+
+std::size_t size_of(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
+
+const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return "f32";
+    case DType::f16: return "f16";
+    case DType::bf16: return "bf16";
+  }
+  return "unknown";
+}
+
+Extents::Extents(std::span<const std::int64_t> extents) {
+  if (extents.size() > kMaxRank) {
+    throw ArgumentError(fmt::format("a tensor may have at most {} dimensions, but has {}", kMaxRank, extents.size()));
+  }
+  rank = static_cast<int>(extents.size());
+  std::int64_t step = 1;
+  for (int i = rank - 1; i >= 0; --i) {
+    if (extents[i] < 0) throw ArgumentError(fmt::format("an extent must not be negative, but extent {} is {}", i, extents[i]));
+    shape[i] = extents[i];
+    stride[i] = step;
+    step *= extents[i];
+  }
+}
+
+Extents::Extents(std::span<const std::int64_t> extents, std::span<const std::int64_t> strides) : Extents(extents) {
+  if (strides.size() != extents.size()) {
+    throw ArgumentError(fmt::format("a tensor of {} dimensions must have as many strides, but has {}", extents.size(), strides.size()));
+  }
+  for (int i = 0; i < rank; ++i) stride[i] = strides[i];
+}
+
+std::int64_t Extents::elements() const {
+  std::int64_t count = 1;
+  for (int i = 0; i < rank; ++i) count *= shape[i];
+  return count;
+}
+
+bool Extents::contiguous() const {
+  std::int64_t step = 1;
+  for (int i = rank - 1; i >= 0; --i) {
+    if (shape[i] != 1 && stride[i] != step) return elements() == 0;
+    step *= shape[i];
+  }
+  return true;
+}
+
+std::string Extents::print() const {
+  return fmt::format("[{}]", fmt::join(std::span(shape.data(), static_cast<std::size_t>(rank)), ", "));
+}
+
+}  // namespace sprue

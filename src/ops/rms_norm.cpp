@@ -1,0 +1,130 @@
+// rms_norm: check → specialise → launch. The kernel is kernel_templates/norm/rms_norm.cu.
+#include <cmath>
+
+#include "driver/device.h"
+#include "ops/check.h"
+#include "runtime/runtime_impl.h"
+#include "sprue/ops.h"
+
+namespace sprue {
+namespace {
+
+constexpr char kOp[] = "rms_norm";
+constexpr std::int64_t kMaxHidden = 1 << 20;
+
+/// The kernel's one argument, as the template declares it. Strides in elements.
+struct RmsNormParams {
+  void* y;
+  const void* x;
+  const void* weight;
+  long long rows;
+  long long extent[kMaxRank - 1], x_stride[kMaxRank - 1], y_stride[kMaxRank - 1];
+  float eps;
+};
+
+/// What the kernel is specialised for.
+struct RmsNormProblem {
+  DType scalar;
+  std::int64_t hidden, alignment;
+  int row_dims;
+  bool has_weight;
+
+  KernelKey key(int device) const {
+    const auto flags = static_cast<std::uint64_t>(scalar) | std::uint64_t{has_weight} << 8 |
+                       static_cast<std::uint64_t>(row_dims) << 16 | static_cast<std::uint64_t>(alignment) << 24;
+    return {kernel_id(kOp), device, {static_cast<std::uint64_t>(hidden), flags}};
+  }
+  Request request() const {
+    return {kOp,
+            {{"SCALAR", std::string(name_of(scalar))},
+             {"HIDDEN", hidden},
+             {"HAS_WEIGHT", has_weight},
+             {"ALIGNMENT", alignment},
+             {"ROW_DIMS", std::int64_t{row_dims}}}};
+  }
+};
+
+void check(const RmsNorm& args, bool with_data) {
+  const auto& [y, x, weight, eps] = args;
+  SPRUE_CHECK(kOp, x.given(), "x must have 1 to {} dimensions [..., hidden], but is not given", kMaxRank);
+  const std::int64_t hidden = x.extents.shape[x.extents.rank - 1];
+  SPRUE_CHECK(kOp, hidden >= 1 && hidden <= kMaxHidden, "hidden, the last extent of x, must be 1 to {}, but is {}",
+              kMaxHidden, hidden);
+  SPRUE_CHECK(kOp, ops::same_shape(y.extents, x.extents),
+              "y must have the shape of x, {}, but has {}", x.extents.print(), y.extents.print());
+  SPRUE_CHECK(kOp, y.dtype == x.dtype, "y must have the dtype of x, {}, but has {}", name_of(x.dtype),
+              name_of(y.dtype));
+  ops::check_view({.op = kOp, .name = "x", .with_data = with_data}, x);
+  ops::check_view({.op = kOp, .name = "y", .output = true, .with_data = with_data}, y);
+  ops::check_no_overlap(kOp, "y", y, "x", x, true);
+  SPRUE_CHECK(kOp, std::isfinite(eps) && eps >= 0, "eps must be finite and not negative, but is {}", eps);
+  if (!weight.given() && weight.data == nullptr) return;
+  SPRUE_CHECK(kOp, weight.extents.rank == 1, "weight must have 1 dimension [hidden], but has {}",
+              weight.extents.rank);
+  SPRUE_CHECK(kOp, weight.extents.shape[0] == hidden,
+              "weight must have {} elements, the last extent of x, but has {}", hidden, weight.extents.shape[0]);
+  SPRUE_CHECK(kOp, weight.dtype == x.dtype, "weight must have the dtype of x, {}, but has {}", name_of(x.dtype),
+              name_of(weight.dtype));
+  ops::check_view({.op = kOp, .name = "weight", .with_data = with_data}, weight);
+  ops::check_no_overlap(kOp, "y", y, "weight", weight, false);
+}
+
+RmsNormParams parameters(const RmsNorm& args) {
+  RmsNormParams params{};
+  params.y = args.y.data;
+  params.x = args.x.data;
+  params.weight = args.weight.data;
+  params.rows = ops::count(kOp, args.x.extents, args.x.extents.rank - 1);
+  params.eps = args.eps;
+  return params;
+}
+
+/// Writes the row dimensions, outermost first, merging those that follow each other without a gap in both x and y.
+/// Returns how many remain; at least 1.
+int merge_rows(const Extents& x, const Extents& y, RmsNormParams& params) {
+  int dims = 0;
+  for (int i = 0; i + 1 < x.rank; ++i) {
+    if (x.shape[i] == 1) continue;
+    const bool merges = dims > 0 && params.x_stride[dims - 1] == x.shape[i] * x.stride[i] &&
+                        params.y_stride[dims - 1] == y.shape[i] * y.stride[i];
+    if (!merges) params.extent[dims++] = 1;
+    params.extent[dims - 1] *= x.shape[i];
+    params.x_stride[dims - 1] = x.stride[i];
+    params.y_stride[dims - 1] = y.stride[i];
+  }
+  if (dims == 0) params.extent[dims++] = 1;
+  return dims;
+}
+
+RmsNormProblem specialise(const RmsNorm& args, RmsNormParams& params) {
+  ops::Alignment alignment;
+  for (const ConstTensor& tensor : {ConstTensor(args.y), args.x, args.weight}) alignment.meet(tensor);
+  return {.scalar = args.x.dtype,
+          .hidden = args.x.extents.shape[args.x.extents.rank - 1],
+          .alignment = alignment.bytes(),
+          .row_dims = merge_rows(args.x.extents, args.y.extents, params),
+          .has_weight = args.weight.given()};
+}
+
+}  // namespace
+
+void rms_norm(Runtime& runtime, const RmsNorm& args, Stream stream) {
+  check(args, true);
+  RmsNormParams params = parameters(args);
+  if (params.rows == 0) return;
+  const RmsNormProblem problem = specialise(args, params);
+
+  RuntimeImpl& impl = runtime.impl();
+  const auto request = [&] { return problem.request(); };
+  const LoadedKernel& kernel = impl.kernel(problem.key(driver::current_device()), stream, request);
+  impl.launch(kernel, ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row), stream, &params);
+}
+
+KernelInfo prepare(Runtime& runtime, const RmsNorm& args) {
+  check(args, false);
+  RmsNormParams params = parameters(args);
+  const RmsNormProblem problem = specialise(args, params);
+  return runtime.impl().prepare(problem.key(driver::current_device()), problem.request());
+}
+
+}  // namespace sprue

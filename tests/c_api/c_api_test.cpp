@@ -1,0 +1,152 @@
+// The C API: statuses, messages, struct sizes, options; no exception leaves it.
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "c_api/calls.h"
+#include "support/catch.h"
+
+namespace {
+
+/// A runtime without a disk cache.
+struct Handle {
+  Handle() {
+    sprue_runtime_options options = {};
+    options.struct_size = sizeof options;
+    options.disk_cache = SPRUE_OFF;
+    REQUIRE(sprue_runtime_create(&options, &runtime) == SPRUE_OK);
+  }
+  ~Handle() { sprue_runtime_destroy(runtime); }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  sprue_runtime* runtime = nullptr;
+};
+
+std::string message() { return sprue_last_error_message(); }
+
+}  // namespace
+
+TEST_CASE("the library's version is the header's") { CHECK(std::string(sprue_version()) == SPRUE_VERSION); }
+
+TEST_CASE("C code gets the operators' messages") {
+  const Handle handle;
+  CHECK(check_argument(handle.runtime, "[rms_norm] y must have the shape of x, [2, 65], but has [2, 64]") == 0);
+}
+
+TEST_CASE("attention runs from C, with every way to say the default scale") {
+  const Handle handle;
+  CHECK(empty_attention(handle.runtime, 0) == SPRUE_OK);
+  CHECK(empty_attention(handle.runtime, NAN) == SPRUE_OK);
+  CHECK(empty_attention(handle.runtime, 0.5f) == SPRUE_OK);
+  CHECK(empty_attention(handle.runtime, INFINITY) == SPRUE_ERROR_ARGUMENT);
+}
+
+TEST_CASE("messages belong to the thread that failed") {
+  CHECK(sprue_runtime_create(nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "runtime must not be NULL");
+  std::string other = "untouched";
+  std::thread([&] { other = message(); }).join();
+  CHECK(other.empty());
+}
+
+TEST_CASE("null pointers are refused by name") {
+  const Handle handle;
+  sprue_rms_norm_args args = {};
+  args.struct_size = sizeof args;
+  CHECK(sprue_rms_norm(nullptr, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "runtime must not be NULL");
+  CHECK(sprue_rms_norm(handle.runtime, nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args must not be NULL");
+  CHECK(sprue_runtime_counters(handle.runtime, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "counters must not be NULL");
+  sprue_tensor tensor;
+  CHECK(sprue_tensor_init(&tensor, nullptr, SPRUE_F32, 1, nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "shape must not be NULL");
+  sprue_runtime_destroy(nullptr);
+}
+
+TEST_CASE("struct_size: unset is refused, older is completed, newer must be unused") {
+  const Handle handle;
+  sprue_rms_norm_args args = {};
+  CHECK(sprue_rms_norm(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.struct_size must be its sizeof, " + std::to_string(sizeof args) + ", but is 0");
+
+  struct {
+    sprue_rms_norm_args known;
+    long long newer;
+  } grown = {};
+  grown.known.struct_size = sizeof grown;
+  CHECK(sprue_rms_norm(handle.runtime, &grown.known, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), StartsWith("[rms_norm] x must have"));
+  grown.newer = 1;
+  CHECK(sprue_rms_norm(handle.runtime, &grown.known, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args must use only members that Sprue " SPRUE_VERSION
+                     " knows, but has others set: it was built against a newer sprue.h");
+
+  sprue_counters counters;
+  std::memset(&counters, 0xff, sizeof counters);
+  counters.struct_size = offsetof(sprue_counters, memory_misses);
+  CHECK(sprue_runtime_counters(handle.runtime, &counters) == SPRUE_OK);
+  CHECK(counters.launches == 0);
+  CHECK(counters.memory_misses == ~std::uint64_t{0});
+}
+
+TEST_CASE("values that are no member of their enum are refused") {
+  const Handle handle;
+  sprue_tensor tensor;
+  const std::int64_t shape[] = {1, 1, 1, 1, 1, 1, 1};
+  CHECK(sprue_tensor_init(&tensor, nullptr, 7, 1, shape, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "tensor.dtype must be SPRUE_F32 (0), SPRUE_F16 (1) or SPRUE_BF16 (2), but is 7");
+  CHECK(sprue_tensor_init(&tensor, nullptr, 0, 7, shape, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "tensor.rank must be 0 to 6, but is 7");
+  const std::int64_t negative[] = {-1};
+  CHECK(sprue_tensor_init(&tensor, nullptr, 0, 1, negative, nullptr) == SPRUE_ERROR_ARGUMENT);
+  sprue_attention_args args = {};
+  args.struct_size = sizeof args;
+  args.causal = 2;
+  CHECK(sprue_attention(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.causal must be 0 or 1, but is 2");
+}
+
+TEST_CASE("options reach the runtime or are refused") {
+  sprue_runtime_options options = {};
+  options.struct_size = sizeof options;
+  sprue_runtime* runtime = nullptr;
+  SECTION("a switch") {
+    options.disk_cache = 5;
+    CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_ERROR_ARGUMENT);
+    CHECK(message() == "options.disk_cache must be SPRUE_DEFAULT (0), SPRUE_ON (1) or SPRUE_OFF (-1), but is 5");
+  }
+  SECTION("a directory") {
+    options.template_directory = "/nowhere";
+    CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_ERROR_ARGUMENT);
+    CHECK_THAT(message(), Contains("'/nowhere' is none"));
+  }
+  SECTION("half an allocator") {
+    options.allocate = [](void*, std::size_t, CUstream_st*) -> void* { return nullptr; };
+    CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_ERROR_ARGUMENT);
+    CHECK(message() == "allocator must have both functions or neither, but has only allocate");
+  }
+  SECTION("a list without its paths") {
+    options.tuned_count = 1;
+    CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_ERROR_ARGUMENT);
+    CHECK(message() == "options.tuned must not be NULL when its count is 1");
+  }
+  CHECK(runtime == nullptr);
+}
+
+TEST_CASE("the log callback hears what the runtime says") {
+  std::string heard;
+  sprue_runtime_options options = {};
+  options.struct_size = sizeof options;
+  options.cache_directory = "/proc/sprue-cannot-be-made";
+  options.log = [](void* user, int level, const char* text) {
+    if (level == SPRUE_LOG_WARNING) *static_cast<std::string*>(user) += text;
+  };
+  options.log_user = &heard;
+  sprue_runtime* runtime = nullptr;
+  CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_OK);
+  CHECK_THAT(heard, Contains("/proc/sprue-cannot-be-made"));
+  sprue_runtime_destroy(runtime);
+}

@@ -1,0 +1,20 @@
+/* The parts of the C API's test that are written in C. */
+#ifndef SPRUE_TESTS_C_API_CALLS_H
+#define SPRUE_TESTS_C_API_CALLS_H
+
+#include "sprue/sprue.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Calls rms_norm with an x of [2, 65] and a y of [2, 64] and expects this message; 0, or which step went wrong. */
+int check_argument(sprue_runtime* runtime, const char* message);
+/* attention without queries: nothing to do, on any machine. Its status. */
+int empty_attention(sprue_runtime* runtime, float scale);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,2 @@
+// Included only with a weight.
+int weight;

@@ -1,0 +1,4 @@
+// Types.
+#pragma once
+
+using f32 = float;

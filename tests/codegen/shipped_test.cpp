@@ -1,0 +1,109 @@
+// Every kernel that ships renders with every default schedule on each of its architectures.
+#include <algorithm>
+#include <set>
+
+#include "codegen/manifest.h"
+#include "codegen/prewarm_manifest.h"
+#include "codegen/render.h"
+#include "codegen/tuned.h"
+#include "support/catch.h"
+
+namespace sprue::codegen {
+namespace {
+
+std::vector<Value> first_and_last(const Parameter& parameter) {
+  if (parameter.values.empty()) return {parameter.minimum, parameter.maximum};
+  if (parameter.values.size() == 1) return parameter.values;
+  return {parameter.values.front(), parameter.values.back()};
+}
+
+/// Every combination of the first and the last value of each parameter.
+std::vector<Values> sample_problems(const Manifest& manifest) {
+  std::vector<Values> problems(1);
+  for (const Parameter& parameter : manifest.problem) {
+    std::vector<Values> next;
+    for (const Values& problem : problems) {
+      for (const Value& value : first_and_last(parameter)) {
+        next.push_back(problem);
+        next.back()[parameter.name] = value;
+      }
+    }
+    problems = std::move(next);
+  }
+  return problems;
+}
+
+void check_clean(const std::string& text) {
+  CHECK(text.find("//%") == std::string::npos);
+  CHECK(text.find("${") == std::string::npos);
+  CHECK(text.find("\n\n\n") == std::string::npos);
+  CHECK(text.find("#pragma once") == std::string::npos);
+  CHECK(text.find("#include") == std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("every shipped kernel renders with every default schedule on each of its architectures") {
+  const TemplateStore store = TemplateStore::embedded();
+  const std::vector<Manifest> shipped = manifests(store);
+  CHECK(shipped.size() >= 2);
+  for (const Manifest& manifest : shipped) {
+    std::set<std::string> rendered;  // by spec: architectures often share one
+    for (const std::string& name : manifest.architectures) {
+      const Architecture arch = architecture(name);
+      for (const Values& problem : sample_problems(manifest)) {
+        INFO(manifest.kernel << " " << name << " " << print(problem));
+        const KernelSpec chosen{manifest.kernel, problem, default_schedule(manifest, problem, arch)};
+        CHECK(why_illegal(manifest, chosen, arch) == "");
+        for (const ScheduleRow& row : manifest.defaults) {
+          const KernelSpec spec{manifest.kernel, problem, row.schedule};
+          if (!rendered.insert(print(spec)).second || !why_illegal(manifest, spec, arch).empty()) continue;
+          const Source source = render(store, manifest, spec);
+          check_clean(source.text);
+          CHECK(source.launch.threads <= 1024);
+          CHECK(source.text.find(" " + manifest.kernel + "(") != std::string::npos);
+        }
+      }
+    }
+    CHECK(!rendered.empty());
+  }
+}
+
+TEST_CASE("the default schedule is one of the legal ones") {
+  for (const Manifest& manifest : manifests(TemplateStore::embedded())) {
+    const Architecture arch = architecture(manifest.architectures.back());
+    for (const Values& problem : sample_problems(manifest)) {
+      INFO(manifest.kernel << " " << print(problem));
+      const std::vector<Values> legal = legal_schedules(manifest, problem, arch);
+      CHECK(std::count(legal.begin(), legal.end(), default_schedule(manifest, problem, arch)) == 1);
+    }
+  }
+}
+
+TEST_CASE("shipped prewarm manifests and tuned schedules name kernels and values that exist") {
+  const TemplateStore store = TemplateStore::embedded();
+  const auto check = [&](const std::string& path, const std::string& kernel, const Values& problem,
+                         const Values& schedule, const std::vector<std::string>& architectures) {
+    const Manifest found = manifest(store, kernel);
+    for (const std::string& name : architectures.empty() ? found.architectures : architectures) {
+      INFO(path << ": " << kernel << " " << print(problem) << " on " << name);
+      CHECK_NOTHROW(complete_spec(found, problem, schedule, architecture(name)));
+    }
+  };
+  for (const std::string& path : store.paths()) {
+    if (path == "prewarm.json") {
+      for (const PrewarmEntry& entry : parse_prewarm(path, *store.find(path))) {
+        check(path, entry.kernel, entry.problem, entry.schedule, entry.architectures);
+      }
+    } else if (path.compare(0, 6, "tuned/") == 0) {
+      for (const TunedRow& row : parse_tuned(path, *store.find(path))) {
+        for (Values problem : sample_problems(manifest(store, row.kernel))) {
+          for (const auto& [name, value] : row.problem) problem[name] = value;
+          check(path, row.kernel, problem, row.schedule, row.architectures);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace sprue::codegen

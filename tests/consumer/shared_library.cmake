@@ -1,0 +1,23 @@
+# The shared library shows only Sprue's own symbols, needs neither libcuda nor libnvrtc, and is small.
+execute_process(COMMAND ${NM} -D --defined-only --demangle ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" symbols "${symbols}")
+list(TRANSFORM symbols REPLACE "^[0-9a-f]+ . " "")
+list(LENGTH symbols count)
+set(foreign ${symbols})
+list(FILTER foreign EXCLUDE REGEX "^(sprue_|sprue::|(typeinfo|typeinfo name|vtable) for sprue::)")
+if(foreign OR count LESS 10)
+  list(JOIN foreign "\n  " foreign)
+  message(FATAL_ERROR "expected only symbols of Sprue, but of ${count} these are not:\n  ${foreign}")
+endif()
+
+execute_process(COMMAND ${READELF} -d ${LIBRARY} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+if(dynamic MATCHES "NEEDED[^\n]*(libcuda|libnvrtc)[^\n]*")
+  message(FATAL_ERROR "libcuda and libnvrtc are opened at run time, but the library is linked with one: ${CMAKE_MATCH_0}")
+endif()
+
+execute_process(COMMAND ${STRIP} -o ${STRIPPED} ${LIBRARY} COMMAND_ERROR_IS_FATAL ANY)
+file(SIZE ${STRIPPED} bytes)
+message("${count} public symbols, ${bytes} bytes stripped")
+if(bytes GREATER 4194304 AND BUILD_TYPE STREQUAL "Release")
+  message(FATAL_ERROR "expected at most 4 MiB stripped, but ${LIBRARY} has ${bytes} bytes")
+endif()

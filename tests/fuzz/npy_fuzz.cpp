@@ -1,0 +1,21 @@
+// Any bytes are either refused as an ArgumentError or read as an array that survives writing and reading again.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "npy.h"
+#include "sprue/error.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace sprue::tools;
+  NpyArray array;
+  try {
+    array = parse_npy({reinterpret_cast<const char*>(data), size}, "input");
+  } catch (const sprue::ArgumentError&) {
+    return 0;
+  }
+  const NpyArray again = parse_npy(encode_npy(array), "copy");
+  if (again.element != array.element || again.shape != array.shape || again.bytes != array.bytes) std::abort();
+  to_tensor(array, sprue::DType::bf16);
+  return 0;
+}

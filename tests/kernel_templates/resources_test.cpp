@@ -1,0 +1,128 @@
+// Every shipped kernel compiles on every architecture without spills and without performance advisories
+// (C75xx). Default schedules are compiled for every sampled problem; the other legal schedules take turns
+// over problems and architectures. SPRUE_SWEEP=full compiles the whole product instead (minutes on 16 cores).
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "codegen/manifest.h"
+#include "codegen/render.h"
+#include "support/catch.h"
+#include "support/nvrtc.h"
+
+namespace sprue {
+namespace {
+
+struct Job {
+  const codegen::Manifest* manifest;
+  KernelSpec spec;
+  Architecture arch;
+};
+
+Values attention(const char* scalar, int head_dim, int head_dim_v, bool causal, bool has_lse, int alignment) {
+  return {{"SCALAR", std::string(scalar)},
+          {"HEAD_DIM", std::int64_t{head_dim}},
+          {"HEAD_DIM_V", std::int64_t{head_dim_v}},
+          {"CAUSAL", causal},
+          {"HAS_LSE", has_lse},
+          {"ALIGNMENT", std::int64_t{alignment}}};
+}
+
+Values rms_norm(const char* scalar, int hidden, bool has_weight, int alignment, int row_dims) {
+  return {{"SCALAR", std::string(scalar)},
+          {"HIDDEN", std::int64_t{hidden}},
+          {"HAS_WEIGHT", has_weight},
+          {"ALIGNMENT", std::int64_t{alignment}},
+          {"ROW_DIMS", std::int64_t{row_dims}}};
+}
+
+std::vector<Values> problems_of(const std::string& kernel) {
+  if (kernel == "attention_portable") {
+    return {attention("bf16", 128, 128, false, true, 16), attention("bf16", 128, 128, true, true, 16),
+            attention("f16", 128, 128, false, false, 16), attention("bf16", 64, 64, true, true, 16),
+            attention("f16", 256, 256, true, true, 16),   attention("bf16", 192, 128, true, true, 16),
+            attention("bf16", 96, 96, false, true, 16),   attention("bf16", 120, 120, true, true, 16),
+            attention("f16", 72, 72, true, false, 8),     attention("bf16", 8, 8, false, false, 2),
+            attention("bf16", 64, 256, false, true, 16),  attention("f16", 248, 40, true, true, 4),
+            attention("bf16", 168, 168, false, true, 2)};
+  }
+  if (kernel == "rms_norm") {
+    return {rms_norm("bf16", 4096, true, 16, 1), rms_norm("f32", 8192, true, 16, 2),
+            rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
+            rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 65536, true, 16, 3)};
+  }
+  return {};
+}
+
+std::vector<Job> jobs_of(const codegen::Manifest& manifest, bool full) {
+  std::vector<Job> jobs;
+  std::set<std::string> seen;
+  const auto add = [&](const Values& problem, const Values& schedule, const Architecture& arch) {
+    KernelSpec spec{manifest.kernel, problem, schedule};
+    if (seen.insert(arch.name() + print(spec)).second) jobs.push_back({&manifest, std::move(spec), arch});
+  };
+  std::size_t turn = 0;
+  for (const Values& problem : problems_of(manifest.kernel)) {
+    for (const std::string& name : manifest.architectures) {
+      const Architecture arch = architecture(name);
+      add(problem, codegen::default_schedule(manifest, problem, arch), arch);
+      for (const Values& schedule : codegen::legal_schedules(manifest, problem, arch)) {
+        if (full || turn++ % 29 == 0) add(problem, schedule, arch);
+      }
+    }
+  }
+  return jobs;
+}
+
+std::string complaint(const compiler::Compiler& compiler, const codegen::TemplateStore& store,
+                      const Job& job) {
+  const std::string name = job.arch.name() + " " + print(job.spec) + ": ";
+  try {
+    const Cubin cubin = compiler.compile(codegen::render(store, *job.manifest, job.spec), job.arch);
+    if (cubin.resources.spill_bytes != 0)
+      return name + std::to_string(cubin.resources.spill_bytes) + " bytes of spills\n";
+    if (!cubin.resources.advisories.empty()) return name + cubin.resources.advisories.front() + '\n';
+    return {};
+  } catch (const Error& error) {
+    return name + error.what() + '\n';
+  }
+}
+
+}  // namespace
+
+TEST_CASE("shipped kernels neither spill nor draw performance advisories", "[sweep]") {
+  SKIP_WITHOUT_NVRTC();
+  const char* sweep = std::getenv("SPRUE_SWEEP");
+  const bool full = sweep != nullptr && std::strcmp(sweep, "full") == 0;
+  const codegen::TemplateStore store = codegen::TemplateStore::embedded();
+  const std::vector<codegen::Manifest> manifests = codegen::manifests(store);
+  const compiler::Compiler compiler(nvrtc_search());
+
+  std::vector<Job> jobs;
+  for (const codegen::Manifest& manifest : manifests) {
+    for (Job& job : jobs_of(manifest, full)) jobs.push_back(std::move(job));
+  }
+  REQUIRE(jobs.size() >= 100);
+
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::string complaints;
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+    workers.emplace_back([&] {
+      for (std::size_t at; (at = next++) < jobs.size();) {
+        const std::string text = complaint(compiler, store, jobs[at]);
+        const std::lock_guard lock(mutex);
+        complaints += text;
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  INFO(jobs.size() << " kernels");
+  CHECK(complaints == "");
+}
+
+}  // namespace sprue

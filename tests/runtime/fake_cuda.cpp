@@ -1,0 +1,127 @@
+// The fake driver: a shared library that calls itself libcuda.so.1. Without cuda.h, so only what the runtime needs.
+#include "runtime/fake_cuda.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+FakeCuda fake_cuda;
+
+namespace {
+
+constexpr int kSuccess = 0, kOutOfMemory = 2, kInvalidContext = 201, kNotSupported = 801;
+constexpr int kMajor = 75, kMinor = 76, kMultiprocessors = 16, kSharedOptIn = 97;
+
+thread_local int current = -1;
+
+/// A handle is its number.
+template <class Handle>
+void set(Handle* out, std::intptr_t number) {
+  std::memcpy(out, &number, sizeof number);
+}
+int device_of(void* context) { return static_cast<int>(reinterpret_cast<std::intptr_t>(context)) - 1; }
+
+int init(unsigned) { return kSuccess; }
+int driver_version(int* version) { return *version = 13000, kSuccess; }
+int error_name(int, const char** name) { return *name = "CUDA_ERROR_FAKE", kSuccess; }
+int error_string(int, const char** text) { return *text = "as the test wants it", kSuccess; }
+int device_count(int* count) { return *count = 3, kSuccess; }
+int device_name(char* name, int bytes, int device) {
+  std::snprintf(name, static_cast<std::size_t>(bytes), "fake %d", device);
+  return kSuccess;
+}
+int device_attribute(int* value, int attribute, int device) {
+  const bool old = device == 2;
+  *value = attribute == kMajor             ? (old ? 7 : 9)
+           : attribute == kMinor           ? (old ? 5 : 0)
+           : attribute == kMultiprocessors ? 132
+           : attribute == kSharedOptIn     ? 227 * 1024
+                                           : 1;
+  return kSuccess;
+}
+int total_memory(std::size_t* bytes, int) { return *bytes = std::size_t{80} << 30, kSuccess; }
+int retain(void** context, int device) { return set(context, device + 1), kSuccess; }
+int get_device(int* device) { return *device = current, current < 0 ? kInvalidContext : kSuccess; }
+int set_current(void* context) { return current = device_of(context), kSuccess; }
+thread_local int pushed = -1;
+int push_current(void* context) { return pushed = current, set_current(context); }
+int pop_current(void**) { return current = pushed, kSuccess; }
+int library_load(void** library, const void* image, void*, void*, unsigned, void*, void*, unsigned) {
+  if (std::memcmp(image, "\177ELF", 4) != 0) return 200;  // CUDA_ERROR_INVALID_IMAGE
+  return set(library, ++fake_cuda.libraries_loaded), kSuccess;
+}
+int library_unload(void*) { return ++fake_cuda.libraries_unloaded, kSuccess; }
+int library_kernel(void** kernel, void* library, const char*) { return *kernel = library, kSuccess; }
+int kernel_function(void** function, void* kernel) { return *function = kernel, kSuccess; }
+int kernel_set(int, int, void*, int) { return ++fake_cuda.kernels_prepared, kSuccess; }
+int occupancy(int* blocks, void*, int, std::size_t) { return *blocks = 4, kSuccess; }
+int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned shared_bytes,
+           void* stream, void** params, void**) {
+  ++fake_cuda.launches;
+  fake_cuda.blocks = x;
+  fake_cuda.threads = threads;
+  fake_cuda.shared_bytes = shared_bytes;
+  fake_cuda.stream = stream;
+  std::memcpy(fake_cuda.params, params[0], fake_cuda.params_bytes);
+  return fake_cuda.launch_result;
+}
+int is_capturing(void*, int* status) { return *status = fake_cuda.capturing, kSuccess; }
+int exchange_mode(int*) { return kSuccess; }
+int func_load(void*) { return kSuccess; }
+int pool_create(void** pool, const void*) { return set(pool, 1), kSuccess; }
+int pool_set(void*, int, void*) { return kSuccess; }
+int pool_allocate(unsigned long long* data, std::size_t, void*, void*) {
+  if (fake_cuda.out_of_memory) return kOutOfMemory;
+  return *data = 4096 * static_cast<unsigned>(++fake_cuda.allocations), kSuccess;
+}
+int pool_free(unsigned long long, void*) { return ++fake_cuda.frees, kSuccess; }
+int unsupported() { return kNotSupported; }
+
+template <class Function>
+void* pointer(Function* function) {
+  return reinterpret_cast<void*>(function);
+}
+
+const struct {
+  const char* name;
+  void* function;
+} kFunctions[] = {{"cuInit", pointer(init)},
+                  {"cuDriverGetVersion", pointer(driver_version)},
+                  {"cuGetErrorName", pointer(error_name)},
+                  {"cuGetErrorString", pointer(error_string)},
+                  {"cuDeviceGetCount", pointer(device_count)},
+                  {"cuDeviceGetName", pointer(device_name)},
+                  {"cuDeviceGetAttribute", pointer(device_attribute)},
+                  {"cuDeviceTotalMem", pointer(total_memory)},
+                  {"cuDevicePrimaryCtxRetain", pointer(retain)},
+                  {"cuCtxGetDevice", pointer(get_device)},
+                  {"cuCtxSetCurrent", pointer(set_current)},
+                  {"cuCtxPushCurrent", pointer(push_current)},
+                  {"cuCtxPopCurrent", pointer(pop_current)},
+                  {"cuLibraryLoadData", pointer(library_load)},
+                  {"cuLibraryUnload", pointer(library_unload)},
+                  {"cuLibraryGetKernel", pointer(library_kernel)},
+                  {"cuKernelGetFunction", pointer(kernel_function)},
+                  {"cuKernelSetAttribute", pointer(kernel_set)},
+                  {"cuOccupancyMaxActiveBlocksPerMultiprocessor", pointer(occupancy)},
+                  {"cuLaunchKernel", pointer(launch)},
+                  {"cuStreamIsCapturing", pointer(is_capturing)},
+                  {"cuThreadExchangeStreamCaptureMode", pointer(exchange_mode)},
+                  {"cuFuncLoad", pointer(func_load)},
+                  {"cuMemPoolCreate", pointer(pool_create)},
+                  {"cuMemPoolSetAttribute", pointer(pool_set)},
+                  {"cuMemAllocFromPoolAsync", pointer(pool_allocate)},
+                  {"cuMemFreeAsync", pointer(pool_free)}};
+
+}  // namespace
+
+void fake_cuda_set_device(int device) { current = device; }
+
+extern "C" int cuGetProcAddress_v2(const char* name, void** function, int, unsigned long long, int* found) {
+  *function = pointer(unsupported);
+  *found = 0;
+  for (const auto& known : kFunctions) {
+    if (std::strcmp(known.name, name) == 0) *function = known.function;
+  }
+  return kSuccess;
+}

@@ -1,0 +1,83 @@
+#include "command.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "output.h"
+
+namespace sprue::tools {
+namespace {
+
+void add_variable(CLI::App& command, const std::string& flag, const char* variable, const std::string& help) {
+  command
+      .add_option_function<std::string>(
+          flag, [variable](const std::string& value) { setenv(variable, value.c_str(), 1); }, help)
+      ->group("Runtime options");
+}
+
+/// SPRUE_LOG: debug, info, warning (the default) or off.
+LogLevel log_threshold(bool& off) {
+  const char* text = std::getenv("SPRUE_LOG");
+  const std::string_view level = text == nullptr || *text == 0 ? "warning" : text;
+  off = level == "off";
+  if (off || level == "warning") return LogLevel::warning;
+  if (level == "info") return LogLevel::info;
+  if (level == "debug") return LogLevel::debug;
+  throw ArgumentError(fmt::format("SPRUE_LOG must be debug, info, warning or off, but is '{}'", level));
+}
+
+}  // namespace
+
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& summary,
+                      const std::string& examples) {
+  CLI::App& command = *app.add_subcommand(name, summary);
+  command.footer(examples.empty() ? "" : "Examples:\n" + examples);
+  return command;
+}
+
+void on_run(CLI::App& command, std::function<int()> run) {
+  command.callback([run = std::move(run)] {
+    if (const int code = run()) throw CLI::RuntimeError(code);
+  });
+}
+
+void add_cache_option(CLI::App& command) {
+  add_variable(command, "--cache", "SPRUE_CACHE_DIR", "DIR of the kernel cache (SPRUE_CACHE_DIR)");
+}
+
+void add_runtime_options(CLI::App& command) {
+  add_cache_option(command);
+  add_variable(command, "--templates", "SPRUE_TEMPLATES",
+               "DIR whose templates replace the built-in ones (SPRUE_TEMPLATES)");
+  add_variable(command, "--tuned", "SPRUE_TUNED",
+               "Tuned schedules: JSON files or DIRs of them, by ':' (SPRUE_TUNED)");
+  add_variable(command, "--nvrtc", "SPRUE_NVRTC", "The libnvrtc file to use, or its DIR (SPRUE_NVRTC)");
+  command
+      .add_flag_function(
+          "-v,--verbose", [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
+          "Log to standard error; twice for more (SPRUE_LOG)")
+      ->group("Runtime options");
+}
+
+RuntimeOptions runtime_options() {
+  RuntimeOptions options = RuntimeOptions::from_environment();
+  bool off = false;
+  const LogLevel threshold = log_threshold(off);
+  if (off) return options;
+  options.log = [threshold](LogLevel level, std::string_view message) {
+    if (level < threshold) return;
+    const char* name = level == LogLevel::warning ? "warning" : level == LogLevel::info ? "info" : "debug";
+    remark(fmt::format("sprue: {}: {}", name, message));
+  };
+  return options;
+}
+
+codegen::TemplateStore template_store(const RuntimeOptions& options) {
+  return options.template_directory.empty()
+             ? codegen::TemplateStore::embedded()
+             : codegen::TemplateStore::with_overrides(options.template_directory);
+}
+
+}  // namespace sprue::tools

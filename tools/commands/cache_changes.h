@@ -1,0 +1,10 @@
+// The verbs of `sprue cache` that write.
+#pragma once
+
+#include <CLI/App.hpp>
+
+namespace sprue::tools {
+
+void setup_cache_changes(CLI::App& group);
+
+}  // namespace sprue::tools

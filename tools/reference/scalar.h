@@ -1,0 +1,24 @@
+// f32, f16 and bf16 values on the host: rounded to nearest even, and arrays of them as bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sprue/tensor.h"
+
+namespace sprue::reference {
+
+std::uint16_t f16_bits(float value);
+std::uint16_t bf16_bits(float value);
+float f16_value(std::uint16_t bits);
+float bf16_value(std::uint16_t bits);
+
+/// The value of `dtype` that is nearest; ties go to the even one.
+float rounded(float value, DType dtype);
+
+std::vector<std::byte> narrow(std::span<const float> values, DType dtype);
+std::vector<float> widen(std::span<const std::byte> bytes, DType dtype);
+
+}  // namespace sprue::reference
