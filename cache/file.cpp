@@ -67,8 +67,7 @@ std::string reason(int error) {
 
 std::string unique_name() {
   std::uint64_t number = 0;
-  if (::getrandom(&number, sizeof number, 0) != sizeof number)
-    number = static_cast<std::uint64_t>(now_stamp());
+  if (::getrandom(&number, sizeof number, 0) != sizeof number) number = now_stamp();
   return fmt::format("{}-{:016x}", ::getpid(), number);
 }
 
@@ -91,8 +90,8 @@ std::optional<std::string> read_at(int file, std::uint64_t offset, std::size_t b
 }
 
 bool same_file(int file, int root, const std::string& path) {
-  struct stat open {
-  }, named{};
+  struct stat open;
+  struct stat named;
   return ::fstat(file, &open) == 0 && ::fstatat(root, path.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }

@@ -10,10 +10,12 @@
 namespace sprue::tools {
 namespace {
 
-void add_variable(CLI::App& command, const std::string& flag, const char* variable, const std::string& help) {
+void add_variable(CLI::App& command, const std::string& flag, const char* kind, const char* variable,
+                  const std::string& help) {
   command
       .add_option_function<std::string>(
           flag, [variable](const std::string& value) { setenv(variable, value.c_str(), 1); }, help)
+      ->type_name(kind)
       ->group("Runtime options");
 }
 
@@ -44,16 +46,17 @@ void on_run(CLI::App& command, std::function<int()> run) {
 }
 
 void add_cache_option(CLI::App& command) {
-  add_variable(command, "--cache", "SPRUE_CACHE_DIR", "DIR of the kernel cache (SPRUE_CACHE_DIR)");
+  add_variable(command, "--cache", "DIR", "SPRUE_CACHE_DIR", "The kernel cache (SPRUE_CACHE_DIR)");
 }
 
 void add_runtime_options(CLI::App& command) {
   add_cache_option(command);
-  add_variable(command, "--templates", "SPRUE_TEMPLATES",
-               "DIR whose templates replace the built-in ones (SPRUE_TEMPLATES)");
-  add_variable(command, "--tuned", "SPRUE_TUNED",
-               "Tuned schedules: JSON files or DIRs of them, by ':' (SPRUE_TUNED)");
-  add_variable(command, "--nvrtc", "SPRUE_NVRTC", "The libnvrtc file to use, or its DIR (SPRUE_NVRTC)");
+  add_variable(command, "--templates", "DIR", "SPRUE_TEMPLATES",
+               "Its templates replace the built-in ones (SPRUE_TEMPLATES)");
+  add_variable(command, "--tuned", "PATHS", "SPRUE_TUNED",
+               "Tuned schedules: JSON files or directories of them, joined by : (SPRUE_TUNED)");
+  add_variable(command, "--nvrtc", "PATH", "SPRUE_NVRTC",
+               "The libnvrtc to use, or its directory (SPRUE_NVRTC)");
   command
       .add_flag_function(
           "-v,--verbose", [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
@@ -61,15 +64,16 @@ void add_runtime_options(CLI::App& command) {
       ->group("Runtime options");
 }
 
-RuntimeOptions runtime_options() {
+RuntimeOptions runtime_options(std::function<void(const std::string&)> log) {
   RuntimeOptions options = RuntimeOptions::from_environment();
   bool off = false;
   const LogLevel threshold = log_threshold(off);
   if (off) return options;
-  options.log = [threshold](LogLevel level, std::string_view message) {
+  if (!log) log = remark;
+  options.log = [threshold, log = std::move(log)](LogLevel level, std::string_view message) {
     if (level < threshold) return;
     const char* name = level == LogLevel::warning ? "warning" : level == LogLevel::info ? "info" : "debug";
-    remark(fmt::format("sprue: {}: {}", name, message));
+    log(fmt::format("sprue: {}: {}", name, message));
   };
   return options;
 }

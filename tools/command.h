@@ -36,8 +36,9 @@ void add_cache_option(CLI::App& command);
 /// runtime_options() and every process started from here see it.
 void add_runtime_options(CLI::App& command);
 
-/// The options that the environment and the command line give, with a log on standard error (SPRUE_LOG).
-RuntimeOptions runtime_options();
+/// The options that the environment and the command line give. What SPRUE_LOG lets pass goes to `log`, a line
+/// at a time.
+RuntimeOptions runtime_options(std::function<void(const std::string&)> log = {});
 
 /// The templates that a runtime with these options uses.
 codegen::TemplateStore template_store(const RuntimeOptions& options);

@@ -42,21 +42,19 @@ bool is_named(const cache::Key& key, std::string_view name) {
 }
 
 const cache::Listed& only_entry(const std::vector<cache::Listed>& entries, const std::string& name) {
-  std::string names;
-  const cache::Listed* found = nullptr;
+  std::vector<const cache::Listed*> found;
   for (const cache::Listed& listed : entries) {
-    if (!is_named(listed.key, name)) continue;
-    found = &listed;
-    names += (names.empty() ? "" : ", ") + short_name(listed.key);
+    if (is_named(listed.key, name)) found.push_back(&listed);
   }
-  if (found == nullptr) {
-    throw ArgumentError(fmt::format("there is no entry {} among the {} of the cache; see `sprue cache ls`",
+  if (found.empty()) {
+    throw ArgumentError(fmt::format("there is no entry '{}' among the {} of the cache; see `sprue cache ls`",
                                     name, entries.size()));
   }
-  if (names.find(',') != std::string::npos) {
-    throw ArgumentError(fmt::format("{} must name one entry, but is the beginning of {}", name, names));
+  if (found.size() > 1) {
+    throw ArgumentError(fmt::format("'{}' must name one entry, but {} start so, such as {} and {}", name,
+                                    found.size(), short_name(found[0]->key), short_name(found[1]->key)));
   }
-  return *found;
+  return *found.front();
 }
 
 cache::Entry load(const cache::Listed& listed) {

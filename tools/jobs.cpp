@@ -41,7 +41,8 @@ std::string encode(const JobResult& result) {
                    {"static_shared_bytes", resources.static_shared_bytes},
                    {"advisories", resources.advisories},
                    {"error", result.error},
-                   {"exit_code", result.exit_code}});
+                   {"exit_code", result.exit_code},
+                   {"log", result.log}});
 }
 
 JobResult decode_result(const std::string& line) {
@@ -55,7 +56,8 @@ JobResult decode_result(const std::string& line) {
                         .static_shared_bytes = json.at("static_shared_bytes"),
                         .advisories = json.at("advisories")},
           .error = json.at("error"),
-          .exit_code = json.at("exit_code")};
+          .exit_code = json.at("exit_code"),
+          .log = json.at("log")};
 }
 
 }  // namespace sprue::tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/values.h"
 
@@ -19,6 +20,7 @@ struct JobResult {
   Resources resources = {};
   std::string error = {};  ///< Why it failed.
   int exit_code = 0;       ///< For that error.
+  std::vector<std::string> log = {};
 };
 
 std::string encode(const Job& job);

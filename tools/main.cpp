@@ -7,6 +7,7 @@
 #include <exception>
 #include <string>
 
+#include "codegen/suggest.h"
 #include "command.h"
 #include "exit_codes.h"
 #include "output.h"
@@ -42,6 +43,26 @@ void report(const std::exception& error) {
   }
 }
 
+/// "sprue cache gc", as far as it was understood.
+std::string path_of(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return app.get_name() + (chosen.empty() ? "" : ' ' + path_of(*chosen.front()));
+}
+
+/// What is wrong with the command line; for an unknown command, the one that may be meant.
+std::string complaint(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
+  const auto commands =
+      last->get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
+  if (commands.empty() || last->remaining().empty()) return error.what();
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  const std::string given = last->remaining().front();
+  return fmt::format("there is no command '{}' of {}; there are {}{}", given, path_of(app),
+                     codegen::join(names), codegen::did_you_mean(given, names));
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Generates, compiles, caches and launches GPU kernels for transformer models.", "sprue");
   setup(app);
@@ -53,7 +74,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& help) {  // --help, --version
     app.exit(help);
   } catch (const CLI::ParseError& error) {
-    remark(fmt::format("sprue: error: {}\nRun it with --help for usage and examples.", error.what()));
+    remark(fmt::format("sprue: error: {}\nSee `{} --help`.", complaint(app, error), path_of(app)));
     return kUsage;
   }
   finish_output();

@@ -28,8 +28,8 @@ Request parse_request(const codegen::Manifest& manifest, const std::vector<std::
       std::vector<std::string> known;
       for (const codegen::Parameter& p : manifest.problem) known.push_back(p.name);
       for (const codegen::Parameter& p : manifest.schedule) known.push_back(p.name);
-      throw ArgumentError(fmt::format("{} has no parameter {}{}; it has {}", manifest.kernel, name,
-                                      codegen::did_you_mean(name, known), codegen::join(known)));
+      throw ArgumentError(fmt::format("{} has no parameter {}; it has {}{}", manifest.kernel, name,
+                                      codegen::join(known), codegen::did_you_mean(name, known)));
     }
     const bool is_problem =
         parameter < manifest.problem.data() + manifest.problem.size() && parameter >= manifest.problem.data();
@@ -62,6 +62,16 @@ Architecture chosen_architecture(const std::string& text) {
         "this machine has no GPU to choose the architecture by; give one, such as --arch sm_90");
   }
   return driver::device_info(0).architecture;
+}
+
+std::string print_short(const codegen::Manifest& manifest, const Values& problem) {
+  std::string text;
+  for (const codegen::Parameter& parameter : manifest.problem) {
+    const auto value = problem.find(parameter.name);
+    if (value == problem.end() || parameter.fallback == value->second) continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", parameter.name, print(value->second));
+  }
+  return text;
 }
 
 ordered_json to_json(const Value& value) {

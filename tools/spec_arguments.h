@@ -19,6 +19,9 @@ Request parse_request(const codegen::Manifest& manifest, const std::vector<std::
 /// {"sm_80,sm_90a"} or {"sm_80", "sm_90a"}, each once.
 std::vector<Architecture> parse_architectures(const std::vector<std::string>& texts);
 
+/// As print(), in the manifest's order and without the values that parameters have by default.
+std::string print_short(const codegen::Manifest& manifest, const Values& problem);
+
 /// The architecture named, else this machine's first GPU. ArgumentError if there is neither.
 Architecture chosen_architecture(const std::string& text);
 

@@ -190,6 +190,20 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& que
   }
 }
 
+// Scores for a scale below zero or of zero, as scores for its absolute value or for one: the softmax takes maxima before
+// it scales.
+__device__ __forceinline__ void apply_sign(Scores& scores, float scale) {
+  const float sign = scale < 0.0f ? -1.0f : 0.0f;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+    for (int j = 0; j < kKeyTiles; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) scores.at[t][j][i] *= sign;
+    }
+  }
+}
+
 // Keys that a row does not see get -inf. `row` is the warp's first row, `key` the tile's first key.
 __device__ __forceinline__ void mask(Scores& scores, int row, int key, int seqlen_k, int shift) {
   const int lane = threadIdx.x % 32;
@@ -336,7 +350,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   Accumulator acc = {};
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) acc.row_max[t][0] = acc.row_max[t][1] = negative_infinity();
-  const float scale_log2 = params.scale * kLog2E;
+  const float scale_log2 = params.scale == 0.0f ? 1.0f : fabsf(params.scale) * kLog2E;
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1];
   const auto query_of = [&](int step) { return kQueryInRegisters ? query[step] : load_query(q_lane, step); };
@@ -368,6 +382,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         commit_copies();
       }
     }
+    if (params.scale <= 0.0f) apply_sign(scores, params.scale);
     if (tile >= first_masked) mask(scores, first_row + warp_row, tile * kBlockN, params.seqlen_k, shift);
     raise_maxima(acc, scores, scale_log2);
     multiply_values(acc, scores, scale_log2, v_lane + stage_of(tile) * kTileBytesV);

@@ -1,4 +1,5 @@
-// The C API: every function turns its structs into the C++ ones and exceptions into status codes. No exception leaves.
+// The C API: every function turns its structs into the C++ ones and exceptions into status codes. No
+// exception leaves.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -72,12 +73,14 @@ T& required(const char* name, T* pointer) {
 }
 
 std::size_t checked_size(const char* name, std::size_t given, std::size_t known) {
-  constexpr std::size_t kAbsurd = 1 << 16;  // An uninitialised struct_size must not make us read far beyond it.
+  constexpr std::size_t kAbsurd =
+      1 << 16;  // An uninitialised struct_size must not make us read far beyond it.
   if (given > sizeof(std::size_t) && given < kAbsurd) return std::min(given, known);
   throw ArgumentError(fmt::format("{}.struct_size must be its sizeof, {}, but is {}", name, known, given));
 }
 
-/// The caller's struct as this library knows it: members that it lacks are 0, members that are not known here must be 0.
+/// The caller's struct as this library knows it: members that it lacks are 0, members that are not known here
+/// must be 0.
 template <class T>
 T read(const char* name, const T* given) {
   T copy{};
@@ -85,17 +88,18 @@ T read(const char* name, const T* given) {
   std::memcpy(&copy, given, size);
   const char* bytes = reinterpret_cast<const char*>(given);
   if (std::any_of(bytes + size, bytes + given->struct_size, [](char byte) { return byte != 0; })) {
-    throw ArgumentError(fmt::format("{} must use only members that Sprue {} knows, but has others set: "
-                                    "it was built against a newer sprue.h",
-                                    name, SPRUE_VERSION));
+    throw ArgumentError(
+        fmt::format("{} must use only members that Sprue {} knows, but has others set: "
+                    "it was built against a newer sprue.h",
+                    name, SPRUE_VERSION));
   }
   return copy;
 }
 
 Tensor tensor_of(const char* name, const sprue_tensor& tensor) {
   if (tensor.dtype < SPRUE_F32 || tensor.dtype > SPRUE_BF16) {
-    throw ArgumentError(fmt::format("{}.dtype must be SPRUE_F32 (0), SPRUE_F16 (1) or SPRUE_BF16 (2), but is {}", name,
-                                    tensor.dtype));
+    throw ArgumentError(fmt::format(
+        "{}.dtype must be SPRUE_F32 (0), SPRUE_F16 (1) or SPRUE_BF16 (2), but is {}", name, tensor.dtype));
   }
   if (tensor.rank < 0 || tensor.rank > SPRUE_MAX_RANK) {
     throw ArgumentError(fmt::format("{}.rank must be 0 to {}, but is {}", name, SPRUE_MAX_RANK, tensor.rank));
@@ -187,27 +191,34 @@ Attention arguments(const sprue_attention_args* given) {
 
 }  // namespace
 
-const char* sprue_version(void) { return SPRUE_VERSION; }
+const char* sprue_version(void) {
+  return SPRUE_VERSION;
+}
 
-const char* sprue_last_error_message(void) { return last_error.c_str(); }
+const char* sprue_last_error_message(void) {
+  return last_error.c_str();
+}
 
 int sprue_runtime_create(const sprue_runtime_options* options, sprue_runtime** runtime) {
   return guarded([&] {
     sprue_runtime*& created = required("runtime", runtime);
     created = nullptr;
-    created = new sprue_runtime{
-        Runtime(options == nullptr ? RuntimeOptions::from_environment() : options_of(read("options", options)))};
+    created = new sprue_runtime{Runtime(options == nullptr ? RuntimeOptions::from_environment()
+                                                           : options_of(read("options", options)))};
   });
 }
 
-void sprue_runtime_destroy(sprue_runtime* runtime) { delete runtime; }
+void sprue_runtime_destroy(sprue_runtime* runtime) {
+  delete runtime;
+}
 
 int sprue_runtime_counters(const sprue_runtime* runtime, sprue_counters* counters) {
   return guarded([&] {
     const Counters c = required("runtime", runtime).runtime.counters();
     const std::size_t size = required("counters", counters).struct_size;
-    const sprue_counters copy{size,         c.launches, c.memory_misses, c.directory_hits, c.read_only_hits, c.compiles,
-                              c.failures,   c.waits,    c.render_ms,     c.compile_ms,     c.load_ms};
+    const sprue_counters copy{size,       c.launches, c.memory_misses, c.directory_hits, c.read_only_hits,
+                              c.compiles, c.failures, c.waits,         c.render_ms,      c.compile_ms,
+                              c.load_ms};
     std::memcpy(counters, &copy, checked_size("counters", size, sizeof copy));
   });
 }

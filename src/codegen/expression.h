@@ -1,5 +1,4 @@
-// Expression: integer arithmetic and comparisons over named values, as written in manifests and in `//% if`
-// lines.
+// Expression: arithmetic and comparisons over named values, as written in manifests and `//% if` lines.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +13,9 @@ namespace sprue::codegen {
 
 struct ExpressionNode;
 
-/// Grammar, loosest first: `a || b`, `a && b`, `== != < <= > >=`, `+ -`, `* / %`, `! -`, `min(a, b)`, `max(a,
-/// b)`, names, integers, 'strings', true, false, parentheses. `&&` and `||` look at their right side only
-/// when they must; comparisons do not chain; division rounds toward zero. Immutable, cheap to copy.
+/// Grammar, loosest first: `a || b`, `a && b`, `== != < <= > >=`, `+ -`, `* / %`, `! -`, then `min(a, b)`,
+/// `max(a, b)`, names, integers, 'strings', true, false, parentheses. `&&` and `||` look at their right side
+/// only when they must; comparisons do not chain; division rounds toward zero. Immutable, cheap to copy.
 class Expression {
  public:
   Expression() = default;
@@ -43,11 +42,9 @@ class Expression {
   int line_ = 0, column_ = 0;
 };
 
-/// "HEAD_DIM": an upper-case letter, then upper-case letters, digits and underscores. The form of parameter
-/// names.
+/// "HEAD_DIM", a parameter's name: an upper-case letter, then upper-case letters, digits and underscores.
 bool is_upper_snake(std::string_view text);
-/// "i", "key_tile": a lower-case letter, then lower-case letters, digits and underscores. The form of loop
-/// variables.
+/// "key_tile", a loop variable's name: a lower-case letter, then lower-case letters, digits and underscores.
 bool is_lower_snake(std::string_view text);
 
 }  // namespace sprue::codegen

@@ -1,5 +1,4 @@
-// Json: a JSON value that knows where it was written, so that every complaint about it names file, line and
-// column.
+// Json: a JSON value that knows where it was written, so that every complaint names file, line and column.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +57,8 @@ struct Json {
 };
 
 /// TemplateError with line and column for anything that is not one JSON value, for a key that is given twice,
-/// for integers beyond 64 bits and for nesting deeper than 32. `path` is what errors call the text.
+/// for integers beyond 64 bits, nesting deeper than 32 and objects of more than 1024 keys. `path` is what
+/// errors call the text.
 Json parse_json(std::string_view path, std::string_view text);
 
 /// Indented by two; what fits in one line of 110 columns is in one line. Ends with a newline.

@@ -188,8 +188,15 @@ LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec) {
 
 Values complete_problem(const Manifest& manifest, const Values& problem) {
   Values complete = with_fallbacks(manifest.problem, problem);
-  if (const std::string why = why_illegal_values("problem", manifest.problem, complete); !why.empty())
+  if (const std::string why = why_illegal_values("problem", manifest.problem, complete); !why.empty()) {
     refuse(manifest, why);
+  }
+  for (const Rule& rule : manifest.rules) {
+    const std::vector<std::string> names = rule.condition.names();
+    const bool about_problem = std::all_of(names.begin(), names.end(),
+                                           [&](const std::string& name) { return complete.contains(name); });
+    if (about_problem && !rule.condition.is_true(complete)) refuse(manifest, describe_broken(rule, complete));
+  }
   return complete;
 }
 

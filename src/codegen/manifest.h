@@ -1,5 +1,4 @@
-// Manifest: what may be asked of one kernel template, from the JSON beside it. kernel_templates/README.md has
-// the format.
+// Manifest: what may be asked of one kernel template. kernel_templates/README.md describes the JSON.
 #pragma once
 
 #include <optional>
@@ -54,14 +53,13 @@ struct Manifest {
   std::vector<Rule> rules;
   std::vector<ScheduleRow> defaults;  ///< First match wins. The last row matches everything that is legal.
   Expression threads, shared_bytes, rows_per_block;
-  Expression blocks_per_row;               ///< Empty: 1.
+  Expression blocks_per_row;  ///< Empty: 1.
 
   std::string template_path() const { return family + '/' + kernel + ".cu"; }
   const Parameter* find(std::string_view parameter) const;
 };
 
-/// Parses and checks one manifest; TemplateError with line and column for bad JSON, unknown keys, unknown
-/// names.
+/// Parses and checks one manifest; TemplateError with line and column for bad JSON, unknown keys and names.
 Manifest parse_manifest(std::string_view path, std::string_view json);
 
 /// Every manifest of the store, by kernel name: each <family>/<kernel>.json, except those below tuned/.
@@ -73,10 +71,8 @@ Manifest manifest(const TemplateStore& store, std::string_view kernel);
 /// itself, and an empty list everything.
 bool admits(const std::vector<std::string>& architectures, const Architecture& arch);
 
-// legality.cpp
-
 /// The problem, checked and completed by fallbacks. ArgumentError: unknown, missing or illegal values, by
-/// name.
+/// name, and broken rules that concern the problem alone.
 Values complete_problem(const Manifest& manifest, const Values& problem);
 /// The first row of `manifest.defaults` that a complete problem meets on an architecture.
 const ScheduleRow& default_row(const Manifest& manifest, const Values& problem, const Architecture& arch);
@@ -86,8 +82,7 @@ Values default_schedule(const Manifest& manifest, const Values& problem, const A
 std::string why_illegal_values(const Manifest& manifest, const KernelSpec& spec);
 /// Why the spec breaks a rule or has an illegal value on this architecture; empty when it is legal.
 std::string why_illegal(const Manifest& manifest, const KernelSpec& spec, const Architecture& arch);
-/// What the "launch" expressions give for a complete spec; TemplateError for a number that no launch can
-/// have.
+/// The values of the "launch" expressions for a complete spec; TemplateError for a number no launch can have.
 LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec);
 /// Every legal schedule of the product of the schedule parameters' values, in a fixed order. TemplateError if
 /// the product is too big to search.

@@ -172,7 +172,8 @@ void read_launch(const Json& json, Manifest& manifest) {
   manifest.threads = expression(json.at("threads"), known, "parameter");
   manifest.shared_bytes = expression(json.at("shared_bytes"), known, "parameter");
   manifest.rows_per_block = expression(json.at("rows_per_block"), known, "parameter");
-  if (const Json* blocks = json.find("blocks_per_row")) manifest.blocks_per_row = expression(*blocks, known, "parameter");
+  if (const Json* blocks = json.find("blocks_per_row"))
+    manifest.blocks_per_row = expression(*blocks, known, "parameter");
   if (manifest.find("THREADS") != nullptr && manifest.threads.text() != "THREADS") {
     json.at("threads").fail(fmt::format(
         "there is a parameter THREADS, so \"threads\" must be THREADS, but is {}", manifest.threads.text()));

@@ -1,5 +1,4 @@
-// Prewarm manifests: JSON lists of the kernels to build ahead of time. Arrays stand for every one of their
-// elements.
+// Prewarm manifests: JSON lists of kernels to build ahead of time. An array stands for each of its elements.
 //
 //   {"kernels": [{"kernel": "rms_norm", "problem": {"HIDDEN": [4096, 8192], "SCALAR": "bf16"},
 //                 "schedule": {"WARPS": 8}, "architectures": ["sm_90"]}]}

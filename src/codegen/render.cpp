@@ -13,7 +13,7 @@ namespace sprue::codegen {
 namespace {
 
 constexpr std::int64_t kMaxIterations = 4096;    // of one loop
-constexpr std::size_t kMaxSteps = 1 << 20;       // lines, directives and iterations of one rendering
+constexpr std::size_t kMaxSteps = 1 << 18;       // lines, directives and iterations of one rendering
 constexpr std::size_t kMaxTextBytes = 16 << 20;  // of one rendering
 
 /// Writes the checked files as text.

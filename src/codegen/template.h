@@ -1,5 +1,4 @@
-// Template: the text of a kernel or device header, parsed into lines and directives. render.cpp checks names
-// and writes it out.
+// Template: the text of a kernel or device header, parsed into lines and directives; names are not checked.
 #pragma once
 
 #include <string>

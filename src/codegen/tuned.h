@@ -1,9 +1,8 @@
 // Tuned schedules: JSON rows that `sprue tune` measures and the runtime prefers to a manifest's defaults.
 //
-//   {"tuned": [{"kernel": "rms_norm", "problem": {"HIDDEN": 4096}, "architectures": ["sm_90"], "schedule":
-//   {"WARPS": 8},
-//               "measured": {"device": "...", "driver": "...", "nvrtc": "...", "date": "...",
-//               "median_us": 3.1}}]}
+//   {"tuned": [{"kernel": "rms_norm", "problem": {"HIDDEN": 4096}, "architectures": ["sm_90"],
+//               "schedule": {"WARPS": 8}, "measured": {"device": "H100", "driver": "580.1",
+//               "nvrtc": "13.0", "date": "2025-01-31", "median_us": 3.1}}]}
 #pragma once
 
 #include <filesystem>
@@ -33,15 +32,14 @@ struct TunedRow {
   std::string origin;  ///< "h100.json:3" when it was read; not written.
 };
 
-/// TemplateError with line and column for anything that is not of the form above. `path` is what errors call
-/// the text.
+/// TemplateError with line and column for anything that is not of the form above. `path` is what errors
+/// call the text.
 std::vector<TunedRow> parse_tuned(std::string_view path, std::string_view json);
 std::string print_tuned(const std::vector<TunedRow>& rows);
 /// A row takes the place of the one with equal kernel, problem and architectures; others come last.
 void merge_tuned(std::vector<TunedRow>& rows, const std::vector<TunedRow>& newer);
 
-/// The rows of a file; none if there is no such file. ArgumentError if it cannot be read, TemplateError as
-/// above.
+/// The rows of a file; none if there is no such file. ArgumentError if it cannot be read; else as above.
 std::vector<TunedRow> read_tuned(const std::filesystem::path& file);
 /// Replaces the file in one step. ArgumentError if it cannot be written.
 void write_tuned(const std::filesystem::path& file, const std::vector<TunedRow>& rows);

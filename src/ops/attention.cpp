@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kOp[] = "attention";
 constexpr char kKernel[] = "attention_portable";
+constexpr std::int64_t kMaxExtent = std::numeric_limits<int>::max();
 
 /// The kernel's one argument, as the template declares it. Strides in elements.
 struct AttentionParams {
@@ -32,8 +33,8 @@ struct AttentionProblem {
   bool causal, has_lse;
 
   KernelKey key(int device) const {
-    const auto flags = static_cast<std::uint64_t>(scalar) | std::uint64_t{causal} << 8 | std::uint64_t{has_lse} << 9 |
-                       static_cast<std::uint64_t>(alignment) << 16;
+    const auto flags = static_cast<std::uint64_t>(scalar) | std::uint64_t{causal} << 8 |
+                       std::uint64_t{has_lse} << 9 | static_cast<std::uint64_t>(alignment) << 16;
     return {kernel_id(kKernel), device, {static_cast<std::uint64_t>(head_dim | head_dim_v << 32), flags}};
   }
   Request request() const {
@@ -47,82 +48,80 @@ struct AttentionProblem {
   }
 };
 
-void check_tensor(const char* name, const ConstTensor& tensor, DType dtype, const char* layout, bool output,
-                  bool with_data) {
-  SPRUE_CHECK(kOp, tensor.extents.rank == 4, "{} must have 4 dimensions {}, but has {}", name, layout,
-              tensor.extents.rank);
-  SPRUE_CHECK(kOp, tensor.dtype == dtype, "{} must have the dtype of q, {}, but has {}", name, name_of(dtype),
-              name_of(tensor.dtype));
-  for (const std::int64_t extent : tensor.extents.shape) {
-    SPRUE_CHECK(kOp, extent <= std::numeric_limits<int>::max(), "{} must have extents below 2^31, but is {}", name,
-                tensor.extents.print());
-  }
-  ops::check_view({.op = kOp, .name = name, .output = output, .with_data = with_data}, tensor);
+struct Views {
+  explicit Views(const Attention& args)
+      : out("out", args.out), q("q", args.q), k("k", args.k), v("v", args.v), lse("lse", args.lse) {}
+  ops::View out, q, k, v, lse;
+};
+
+void check_tensor(const ops::View& view, DType dtype, const char* layout, const ops::ViewRules& rules) {
+  SPRUE_CHECK(kOp, view.extents.rank == 4, "{} must have 4 dimensions {}, but has {}", view.name, layout,
+              view.extents.rank);
+  SPRUE_CHECK(kOp, view.dtype == dtype, "{} must have the dtype of q, {}, but has {}", view.name,
+              name_of(dtype), name_of(view.dtype));
+  SPRUE_CHECK(kOp, std::max({view.extent(0), view.extent(1), view.extent(2)}) <= kMaxExtent,
+              "{} must have extents below 2^31, but is {}", view.name, view.extents.print());
+  ops::check_view(kOp, view, rules);
 }
 
-void check_extent(const char* name, const ConstTensor& tensor, int dimension, std::int64_t expected, const char* unit,
+void check_extent(const ops::View& view, int dimension, std::int64_t expected, const char* unit,
                   const char* meaning) {
-  SPRUE_CHECK(kOp, tensor.extents.shape[dimension] == expected, "{} must have {} {}, {}, but has {}", name, expected,
-              unit, meaning, tensor.extents.shape[dimension]);
+  SPRUE_CHECK(kOp, view.extent(dimension) == expected, "{} must have {} {}, {}, but has {}", view.name,
+              expected, unit, meaning, view.extent(dimension));
 }
 
-void check_head_dim(const char* name, const ConstTensor& tensor) {
-  const std::int64_t channels = tensor.extents.shape[3];
+void check_channels(const ops::View& view) {
+  const std::int64_t channels = view.extent(3);
   SPRUE_CHECK(kOp, channels >= 8 && channels <= 256 && channels % 8 == 0,
-              "the last extent of {} must be a multiple of 8 from 8 to 256, but is {}", name, channels);
+              "the last extent of {} must be a multiple of 8 from 8 to 256, but is {}", view.name, channels);
 }
 
-void check(const Attention& args, bool with_data) {
-  const auto& [out, q, k, v, lse, causal, scale] = args;
-  SPRUE_CHECK(kOp, q.dtype == DType::f16 || q.dtype == DType::bf16, "q must have dtype f16 or bf16, but has {}",
-              name_of(q.dtype));
-  check_tensor("q", q, q.dtype, "[batch, seqlen_q, heads, head_dim]", false, with_data);
-  check_tensor("k", k, q.dtype, "[batch, seqlen_k, kv_heads, head_dim]", false, with_data);
-  check_tensor("v", v, q.dtype, "[batch, seqlen_k, kv_heads, head_dim_v]", false, with_data);
-  check_tensor("out", out, q.dtype, "[batch, seqlen_q, heads, head_dim_v]", true, with_data);
-  check_head_dim("q", q);
-  check_head_dim("v", v);
-  const auto& [batch, seqlen_q, heads, head_dim, unused4, unused5] = q.extents.shape;
-  const std::int64_t kv_heads = k.extents.shape[2];
-  check_extent("k", k, 3, head_dim, "channels", "the last extent of q");
-  check_extent("k", k, 0, batch, "batches", "as q");
-  check_extent("v", v, 0, batch, "batches", "as q");
-  check_extent("v", v, 1, k.extents.shape[1], "positions", "as k");
-  check_extent("v", v, 2, kv_heads, "heads", "as k");
-  check_extent("out", out, 0, batch, "batches", "as q");
-  check_extent("out", out, 1, seqlen_q, "positions", "as q");
-  check_extent("out", out, 2, heads, "heads", "as q");
-  check_extent("out", out, 3, v.extents.shape[3], "channels", "the last extent of v");
+void check(const Views& views, float scale, bool with_data) {
+  const auto& [out, q, k, v, lse] = views;
+  SPRUE_CHECK(kOp, q.dtype == DType::f16 || q.dtype == DType::bf16,
+              "q must have dtype f16 or bf16, but has {}", name_of(q.dtype));
+  check_tensor(q, q.dtype, "[batch, seqlen_q, heads, head_dim]", {.with_data = with_data});
+  check_tensor(k, q.dtype, "[batch, seqlen_k, kv_heads, head_dim]", {.with_data = with_data});
+  check_tensor(v, q.dtype, "[batch, seqlen_k, kv_heads, head_dim_v]", {.with_data = with_data});
+  check_tensor(out, q.dtype, "[batch, seqlen_q, heads, head_dim_v]",
+               {.output = true, .with_data = with_data});
+  check_channels(q);
+  check_channels(v);
+  const std::int64_t batch = q.extent(0), seqlen_q = q.extent(1), heads = q.extent(2), kv_heads = k.extent(2);
+  check_extent(k, 3, q.extent(3), "channels", "the last extent of q");
+  check_extent(k, 0, batch, "batches", "as q");
+  check_extent(v, 0, batch, "batches", "as q");
+  check_extent(v, 1, k.extent(1), "positions", "as k");
+  check_extent(v, 2, kv_heads, "heads", "as k");
+  check_extent(out, 0, batch, "batches", "as q");
+  check_extent(out, 1, seqlen_q, "positions", "as q");
+  check_extent(out, 2, heads, "heads", "as q");
+  check_extent(out, 3, v.extent(3), "channels", "the last extent of v");
   SPRUE_CHECK(kOp, heads == 0 || (kv_heads > 0 && heads % kv_heads == 0),
               "the heads of k and v must divide the {} heads of q, but are {}", heads, kv_heads);
-  SPRUE_CHECK(kOp, !std::isinf(scale), "scale must be finite, or NAN for 1 / sqrt(head_dim), but is {}", scale);
-  ops::check_no_overlap(kOp, "out", out, "q", q, false);
-  ops::check_no_overlap(kOp, "out", out, "k", k, false);
-  ops::check_no_overlap(kOp, "out", out, "v", v, false);
+  SPRUE_CHECK(kOp, !std::isinf(scale), "scale must be finite, or NAN for 1 / sqrt(head_dim), but is {}",
+              scale);
+  for (const ops::View* input : {&q, &k, &v}) ops::check_apart(kOp, out, *input);
 
-  if (!lse.given() && lse.data == nullptr) return;
+  if (!lse.given()) return;
   SPRUE_CHECK(kOp, lse.extents.rank == 3, "lse must have 3 dimensions [batch, heads, seqlen_q], but has {}",
               lse.extents.rank);
   SPRUE_CHECK(kOp, lse.dtype == DType::f32, "lse must have dtype f32, but has {}", name_of(lse.dtype));
-  check_extent("lse", lse, 0, batch, "batches", "as q");
-  check_extent("lse", lse, 1, heads, "heads", "as q");
-  check_extent("lse", lse, 2, seqlen_q, "positions", "as q");
-  ops::check_view({.op = kOp, .name = "lse", .output = true, .rows = false, .with_data = with_data}, lse);
-  ops::check_no_overlap(kOp, "lse", lse, "q", q, false);
-  ops::check_no_overlap(kOp, "lse", lse, "k", k, false);
-  ops::check_no_overlap(kOp, "lse", lse, "v", v, false);
-  ops::check_no_overlap(kOp, "lse", lse, "out", out, false);
+  check_extent(lse, 0, batch, "batches", "as q");
+  check_extent(lse, 1, heads, "heads", "as q");
+  check_extent(lse, 2, seqlen_q, "positions", "as q");
+  ops::check_view(kOp, lse, {.output = true, .contiguous_rows = false, .with_data = with_data});
+  for (const ops::View* other : {&q, &k, &v, &out}) ops::check_apart(kOp, lse, *other);
 }
 
-AttentionProblem specialise(const Attention& args) {
-  ops::Alignment alignment;
-  for (const ConstTensor& tensor : {ConstTensor(args.out), args.q, args.k, args.v}) alignment.meet(tensor);
-  return {.scalar = args.q.dtype,
-          .head_dim = args.q.extents.shape[3],
-          .head_dim_v = args.v.extents.shape[3],
-          .alignment = alignment.bytes(),
-          .causal = args.causal,
-          .has_lse = args.lse.given()};
+AttentionProblem specialise(const Views& views, bool causal) {
+  const auto& [out, q, k, v, lse] = views;
+  return {.scalar = q.dtype,
+          .head_dim = q.extent(3),
+          .head_dim_v = v.extent(3),
+          .alignment = ops::alignment(out, q, k, v),
+          .causal = causal,
+          .has_lse = lse.given()};
 }
 
 AttentionParams parameters(const Attention& args) {
@@ -142,17 +141,19 @@ AttentionParams parameters(const Attention& args) {
   params.kv_heads = static_cast<int>(args.k.extents.shape[2]);
   params.seqlen_q = static_cast<int>(args.q.extents.shape[1]);
   params.seqlen_k = static_cast<int>(args.k.extents.shape[1]);
-  params.scale = std::isnan(args.scale) ? 1 / std::sqrt(static_cast<float>(args.q.extents.shape[3])) : args.scale;
+  params.scale =
+      std::isnan(args.scale) ? 1 / std::sqrt(static_cast<float>(args.q.extents.shape[3])) : args.scale;
   return params;
 }
 
 }  // namespace
 
 void attention(Runtime& runtime, const Attention& args, Stream stream) {
-  check(args, true);
+  const Views views(args);
+  check(views, args.scale, true);
   const AttentionParams params = parameters(args);
   if (params.batch == 0 || params.seqlen_q == 0 || params.heads == 0) return;
-  const AttentionProblem problem = specialise(args);
+  const AttentionProblem problem = specialise(views, args.causal);
 
   RuntimeImpl& impl = runtime.impl();
   const auto request = [&] { return problem.request(); };
@@ -163,8 +164,9 @@ void attention(Runtime& runtime, const Attention& args, Stream stream) {
 }
 
 KernelInfo prepare(Runtime& runtime, const Attention& args) {
-  check(args, false);
-  const AttentionProblem problem = specialise(args);
+  const Views views(args);
+  check(views, args.scale, false);
+  const AttentionProblem problem = specialise(views, args.causal);
   return runtime.impl().prepare(problem.key(driver::current_device()), problem.request());
 }
 

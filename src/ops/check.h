@@ -1,5 +1,5 @@
-// One-line argument checks in the caller's words. On the hot path they are integer compares: messages are formatted
-// in functions that are not inlined and run only when a check fails.
+// One-line argument checks in the caller's words. On the hot path they are integer compares: messages are
+// formatted in functions that are not inlined and run only when a check fails.
 #pragma once
 
 #include <fmt/format.h>
@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 
 #include "sprue/error.h"
@@ -28,42 +27,74 @@ template <class... Args>
   if (!(condition)) [[unlikely]]        \
   ::sprue::ops::refuse(op, __VA_ARGS__)
 
-/// How an operator names an argument and what it does with it.
-struct Role {
-  const char* op;
+/// An argument as the checks see it: a tensor's name and, from one pass over its dimensions, what it touches.
+struct View {
+  template <class AnyTensor>
+  View(const char* name, const AnyTensor& tensor)
+      : name(name), data(tensor.data), extents(tensor.extents), dtype(tensor.dtype) {
+    first = reinterpret_cast<std::uintptr_t>(data);
+    end = first + element_bytes();
+    divisors = first;
+    for (int i = 0; i < extents.rank; ++i) {
+      smallest_extent = std::min(smallest_extent, extents.shape[i]);
+      if (extents.shape[i] == 1) continue;
+      const std::uint64_t stride = static_cast<std::uint64_t>(extents.stride[i]) * element_bytes();
+      const std::uint64_t reach = static_cast<std::uint64_t>(extents.shape[i] - 1) * stride;
+      (extents.stride[i] < 0 ? first : end) += reach;
+      if (i + 1 < extents.rank) divisors |= stride;
+    }
+  }
+
+  std::uint64_t element_bytes() const { return dtype == DType::f32 ? 4 : 2; }
+  std::int64_t extent(int dimension) const { return extents.shape[dimension]; }
+  bool empty() const { return smallest_extent == 0; }
+  bool given() const { return extents.rank != 0 || data != nullptr; }
+
   const char* name;
-  bool output = false;
-  bool rows = true;       ///< The last dimension must be contiguous.
-  bool with_data = true;  ///< false in prepare(): null stands for memory that is still to come, 16-byte aligned.
+  const void* data;
+  const Extents& extents;
+  DType dtype;
+  std::int64_t smallest_extent = 1;  ///< Or 1, if that is smaller.
+  std::uint64_t first, end;          ///< The addresses of the lowest element and behind the highest one.
+  std::uint64_t
+      divisors;  ///< The address and the row strides in bytes, or-ed: what an alignment must divide.
 };
 
-/// Sane extents, data where there are elements, aligned to the element, rows contiguous, no two outputs in one place.
-void check_view(const Role& role, const ConstTensor& tensor);
+struct ViewRules {
+  bool output = false;
+  bool contiguous_rows = true;  ///< The last dimension has stride 1.
+  bool with_data =
+      true;  ///< false in prepare(): null stands for memory that is still to come, 16-byte aligned.
+};
+
+/// Sane extents, data where there are elements, aligned to the element, no two elements of an output in one
+/// place.
+void check_view(const char* op, const View& view, const ViewRules& rules);
 
 bool same_shape(const Extents& a, const Extents& b);
 
-/// ArgumentError if an output shares memory with an input; `exact` allows the very same view. Views that interleave
-/// without touching, such as slices of one packed tensor, pass.
-void check_no_overlap(const char* op, const char* output_name, const ConstTensor& output, const char* input_name,
-                      const ConstTensor& input, bool exact);
+/// Whether no byte belongs to both, when first and end do not tell: views that interleave without touching,
+/// such as slices of one packed tensor, are apart. May say false for two strange layouts that are.
+bool interleaved(const View& a, const View& b);
+inline bool apart(const View& a, const View& b) {
+  return a.end <= b.first || b.end <= a.first || a.data == nullptr || b.data == nullptr || interleaved(a, b);
+}
+/// The very same elements in the same order.
+bool same_view(const View& a, const View& b);
 
-/// The number of elements of a shape; ArgumentError beyond 2^63 - 1.
+inline void check_apart(const char* op, const View& output, const View& other) {
+  SPRUE_CHECK(op, apart(output, other), "{} must not overlap {}, but they share memory", output.name,
+              other.name);
+}
+
+/// The largest of 16, 8, 4 and 2 bytes that divides the addresses and row strides of all views.
+template <class... Views>
+std::int64_t alignment(const Views&... views) {
+  return std::int64_t{1} << std::countr_zero((std::uint64_t{16} | ... | views.divisors));
+}
+
+/// The product of the first `dimensions` extents; ArgumentError beyond 2^63 - 1.
 std::int64_t count(const char* op, const Extents& extents, int dimensions);
-
-/// The largest of 16, 8, 4 and 2 bytes that divides everything it has met.
-class Alignment {
- public:
-  void meet(const ConstTensor& tensor) {
-    bits_ |= reinterpret_cast<std::uintptr_t>(tensor.data);
-    for (int i = 0; i + 1 < tensor.extents.rank; ++i) {
-      if (tensor.extents.shape[i] != 1) bits_ |= static_cast<std::uintptr_t>(tensor.extents.stride[i]) * size_of(tensor.dtype);
-    }
-  }
-  std::int64_t bytes() const { return std::int64_t{1} << std::countr_zero(bits_); }
-
- private:
-  std::uintptr_t bits_ = 16;
-};
 
 /// ceil(items / per_block) blocks times `copies`; ArgumentError beyond what a grid can hold.
 unsigned grid_size(const char* op, std::int64_t items, int per_block, std::int64_t copies);

@@ -31,7 +31,8 @@ struct RmsNormProblem {
 
   KernelKey key(int device) const {
     const auto flags = static_cast<std::uint64_t>(scalar) | std::uint64_t{has_weight} << 8 |
-                       static_cast<std::uint64_t>(row_dims) << 16 | static_cast<std::uint64_t>(alignment) << 24;
+                       static_cast<std::uint64_t>(row_dims) << 16 |
+                       static_cast<std::uint64_t>(alignment) << 24;
     return {kernel_id(kOp), device, {static_cast<std::uint64_t>(hidden), flags}};
   }
   Request request() const {
@@ -44,29 +45,36 @@ struct RmsNormProblem {
   }
 };
 
-void check(const RmsNorm& args, bool with_data) {
-  const auto& [y, x, weight, eps] = args;
-  SPRUE_CHECK(kOp, x.given(), "x must have 1 to {} dimensions [..., hidden], but is not given", kMaxRank);
-  const std::int64_t hidden = x.extents.shape[x.extents.rank - 1];
-  SPRUE_CHECK(kOp, hidden >= 1 && hidden <= kMaxHidden, "hidden, the last extent of x, must be 1 to {}, but is {}",
-              kMaxHidden, hidden);
-  SPRUE_CHECK(kOp, ops::same_shape(y.extents, x.extents),
-              "y must have the shape of x, {}, but has {}", x.extents.print(), y.extents.print());
+struct Views {
+  explicit Views(const RmsNorm& args) : y("y", args.y), x("x", args.x), weight("weight", args.weight) {}
+  ops::View y, x, weight;
+};
+
+void check(const Views& views, float eps, bool with_data) {
+  const auto& [y, x, weight] = views;
+  SPRUE_CHECK(kOp, x.extents.rank >= 1, "x must have 1 to {} dimensions [..., hidden], but is not given",
+              kMaxRank);
+  const std::int64_t hidden = x.extent(x.extents.rank - 1);
+  SPRUE_CHECK(kOp, hidden >= 1 && hidden <= kMaxHidden,
+              "hidden, the last extent of x, must be 1 to {}, but is {}", kMaxHidden, hidden);
+  SPRUE_CHECK(kOp, ops::same_shape(y.extents, x.extents), "y must have the shape of x, {}, but has {}",
+              x.extents.print(), y.extents.print());
   SPRUE_CHECK(kOp, y.dtype == x.dtype, "y must have the dtype of x, {}, but has {}", name_of(x.dtype),
               name_of(y.dtype));
-  ops::check_view({.op = kOp, .name = "x", .with_data = with_data}, x);
-  ops::check_view({.op = kOp, .name = "y", .output = true, .with_data = with_data}, y);
-  ops::check_no_overlap(kOp, "y", y, "x", x, true);
+  ops::check_view(kOp, x, {.with_data = with_data});
+  ops::check_view(kOp, y, {.output = true, .with_data = with_data});
+  SPRUE_CHECK(kOp, ops::apart(y, x) || ops::same_view(y, x),
+              "y must be x itself or not overlap it, but they share memory as different views");
   SPRUE_CHECK(kOp, std::isfinite(eps) && eps >= 0, "eps must be finite and not negative, but is {}", eps);
-  if (!weight.given() && weight.data == nullptr) return;
+  if (!weight.given()) return;
   SPRUE_CHECK(kOp, weight.extents.rank == 1, "weight must have 1 dimension [hidden], but has {}",
               weight.extents.rank);
-  SPRUE_CHECK(kOp, weight.extents.shape[0] == hidden,
-              "weight must have {} elements, the last extent of x, but has {}", hidden, weight.extents.shape[0]);
-  SPRUE_CHECK(kOp, weight.dtype == x.dtype, "weight must have the dtype of x, {}, but has {}", name_of(x.dtype),
-              name_of(weight.dtype));
-  ops::check_view({.op = kOp, .name = "weight", .with_data = with_data}, weight);
-  ops::check_no_overlap(kOp, "y", y, "weight", weight, false);
+  SPRUE_CHECK(kOp, weight.extent(0) == hidden,
+              "weight must have {} elements, the last extent of x, but has {}", hidden, weight.extent(0));
+  SPRUE_CHECK(kOp, weight.dtype == x.dtype, "weight must have the dtype of x, {}, but has {}",
+              name_of(x.dtype), name_of(weight.dtype));
+  ops::check_view(kOp, weight, {.with_data = with_data});
+  ops::check_apart(kOp, y, weight);
 }
 
 RmsNormParams parameters(const RmsNorm& args) {
@@ -79,8 +87,8 @@ RmsNormParams parameters(const RmsNorm& args) {
   return params;
 }
 
-/// Writes the row dimensions, outermost first, merging those that follow each other without a gap in both x and y.
-/// Returns how many remain; at least 1.
+/// Writes the row dimensions, outermost first, merging those that follow each other without a gap in both x
+/// and y. Returns how many remain; at least 1.
 int merge_rows(const Extents& x, const Extents& y, RmsNormParams& params) {
   int dims = 0;
   for (int i = 0; i + 1 < x.rank; ++i) {
@@ -96,34 +104,37 @@ int merge_rows(const Extents& x, const Extents& y, RmsNormParams& params) {
   return dims;
 }
 
-RmsNormProblem specialise(const RmsNorm& args, RmsNormParams& params) {
-  ops::Alignment alignment;
-  for (const ConstTensor& tensor : {ConstTensor(args.y), args.x, args.weight}) alignment.meet(tensor);
-  return {.scalar = args.x.dtype,
-          .hidden = args.x.extents.shape[args.x.extents.rank - 1],
-          .alignment = alignment.bytes(),
-          .row_dims = merge_rows(args.x.extents, args.y.extents, params),
-          .has_weight = args.weight.given()};
+RmsNormProblem specialise(const Views& views, RmsNormParams& params) {
+  const auto& [y, x, weight] = views;
+  return {.scalar = x.dtype,
+          .hidden = x.extent(x.extents.rank - 1),
+          .alignment = ops::alignment(y, x, weight),
+          .row_dims = merge_rows(x.extents, y.extents, params),
+          .has_weight = weight.given()};
 }
 
 }  // namespace
 
 void rms_norm(Runtime& runtime, const RmsNorm& args, Stream stream) {
-  check(args, true);
+  const Views views(args);
+  check(views, args.eps, true);
   RmsNormParams params = parameters(args);
   if (params.rows == 0) return;
-  const RmsNormProblem problem = specialise(args, params);
+  const RmsNormProblem problem = specialise(views, params);
 
   RuntimeImpl& impl = runtime.impl();
   const auto request = [&] { return problem.request(); };
   const LoadedKernel& kernel = impl.kernel(problem.key(driver::current_device()), stream, request);
-  impl.launch(kernel, ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row), stream, &params);
+  impl.launch(kernel,
+              ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row),
+              stream, &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const RmsNorm& args) {
-  check(args, false);
+  const Views views(args);
+  check(views, args.eps, false);
   RmsNormParams params = parameters(args);
-  const RmsNormProblem problem = specialise(args, params);
+  const RmsNormProblem problem = specialise(views, params);
   return runtime.impl().prepare(problem.key(driver::current_device()), problem.request());
 }
 

@@ -47,7 +47,8 @@ Built RuntimeImpl::build(const KernelSpec& spec, const Architecture& arch,
     try {
       return builds_.run(key, make, on_wait);
     } catch (const CancelledError&) {
-      if (!waited || (cancelled && cancelled())) throw;  // else it was another caller's wish, not ours: try again
+      if (!waited || (cancelled && cancelled()))
+        throw;  // else it was another caller's wish, not ours: try again
     }
   }
 }
@@ -57,7 +58,8 @@ Built RuntimeImpl::find_or_compile(const Source& source, const Architecture& arc
                                    const cache::Key& key, const compiler::Compiler::Cancelled& cancelled) {
   const bool has_compiler = !key.toolchain.empty();
   const auto use = [&](cache::Found found) {
-    AtomicCounters::add(found.tier == cache::Tier::directory ? counters_.directory_hits : counters_.read_only_hits);
+    AtomicCounters::add(found.tier == cache::Tier::directory ? counters_.directory_hits
+                                                             : counters_.read_only_hits);
     return built_of(source, arch, std::move(found));
   };
   if (auto found = has_compiler ? store_.find(key) : store_.find_any_toolchain(key.request)) {
@@ -68,8 +70,9 @@ Built RuntimeImpl::find_or_compile(const Source& source, const Architecture& arc
     throw NotPrewarmedError(fmt::format(
         "require_prewarmed is set, but no cache has this kernel{}; add it with `sprue prewarm`, or clear "
         "require_prewarmed (SPRUE_REQUIRE_PREWARMED): {} for {}",
-        other ? fmt::format(" from this machine's compiler (there is one from toolchain {}, but this one is {})",
-                            other->entry.key.toolchain, key.toolchain)
+        other ? fmt::format(
+                    " from this machine's compiler (there is one from toolchain {}, but this one is {})",
+                    other->entry.key.toolchain, key.toolchain)
               : "",
         print(source.spec), arch.name()));
   }
@@ -89,8 +92,8 @@ Built RuntimeImpl::find_or_compile(const Source& source, const Architecture& arc
   const Resources& resources = cubin.resources;
   log(resources.spill_bytes > 0 || !resources.advisories.empty() ? LogLevel::warning : LogLevel::info,
       fmt::format("compiled {} for {} in {:.0f} ms: {} registers, {} bytes spilled, {} advisories",
-                  print(source.spec), arch.name(), cubin.compile_ms, resources.registers, resources.spill_bytes,
-                  resources.advisories.size()));
+                  print(source.spec), arch.name(), cubin.compile_ms, resources.registers,
+                  resources.spill_bytes, resources.advisories.size()));
   const cache::Entry entry{.key = {key.request, compiler.identity().build_id},
                            .record = record,
                            .metadata = metadata(source, cubin, arch, compiler.version()),

@@ -16,7 +16,9 @@ struct AtomicCounters {
   Count directory_hits{0}, read_only_hits{0}, compiles{0}, failures{0}, waits{0};
   Count render_ns{0}, compile_ns{0}, load_ns{0};
 
-  static void add(Count& count, std::uint64_t amount = 1) { count.fetch_add(amount, std::memory_order_relaxed); }
+  static void add(Count& count, std::uint64_t amount = 1) {
+    count.fetch_add(amount, std::memory_order_relaxed);
+  }
 
   Counters snapshot() const {
     const auto ms = [](const Count& ns) { return 1e-6 * static_cast<double>(ns.load()); };

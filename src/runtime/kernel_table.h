@@ -15,7 +15,8 @@
 
 namespace sprue {
 
-/// Identity on the hot path: which operator kernel, on which device, with which packed specialisation. No text.
+/// Identity on the hot path: which operator kernel, on which device, with which packed specialisation. No
+/// text.
 struct KernelKey {
   std::uint32_t kernel = 0;           ///< kernel_id() of its name.
   std::int32_t device = 0;            ///< Driver ordinal.
@@ -32,7 +33,7 @@ constexpr std::uint32_t kernel_id(std::string_view name) {
 
 /// A kernel that is loaded and ready to launch on every context of its device. Lives as long as the runtime.
 struct LoadedKernel {
-  void* handle = nullptr;             ///< CUkernel; the driver's launch calls take it as a CUfunction.
+  void* handle = nullptr;  ///< CUkernel; the driver's launch calls take it as a CUfunction.
   LaunchShape launch;
   int device = 0;
   int multiprocessors = 0;            ///< Of the device.
@@ -43,8 +44,8 @@ struct LoadedKernel {
   double compile_ms = 0.0;
 };
 
-/// Open addressing with linear probing, at most half full. A slot's key is written before its kernel is published and
-/// never again, and a table that grew stays alive for the readers that are still in it.
+/// Open addressing with linear probing, at most half full. A slot's key is written before its kernel is
+/// published and never again, and a table that grew stays alive for the readers that are still in it.
 class KernelTable {
  public:
   KernelTable();
@@ -78,7 +79,8 @@ class KernelTable {
   static std::size_t hash(const KernelKey& key) noexcept {
     constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15;
     std::uint64_t h = (key.specialisation[0] ^ static_cast<std::uint64_t>(key.kernel) << 32 ^
-                       static_cast<std::uint32_t>(key.device)) * kOdd;
+                       static_cast<std::uint32_t>(key.device)) *
+                      kOdd;
     h = (h ^ h >> 32 ^ key.specialisation[1]) * kOdd;
     return static_cast<std::size_t>(h >> 32);
   }

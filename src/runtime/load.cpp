@@ -1,4 +1,5 @@
-// Request → LoadedKernel: specify, build, load on the device, enter into the hot-path table. And the launch itself.
+// Request → LoadedKernel: specify, build, load on the device, enter into the hot-path table. And the launch
+// itself.
 #include <fmt/format.h>
 
 #include "driver/device.h"
@@ -41,9 +42,10 @@ void RuntimeImpl::launch(const LoadedKernel& kernel, unsigned blocks, Stream str
 const LoadedKernel& RuntimeImpl::load(const KernelKey& key, Stream stream, const Request& request) {
   AtomicCounters::add(counters_.memory_misses);
   if (driver::is_capturing(stream)) {
-    throw CaptureError(fmt::format("[{}] the kernel must be loaded before the stream is captured into a CUDA graph, but "
-                                   "is not: call prepare() with these arguments first ({})",
-                                   manifest(request.kernel).operation, print(request.problem)));
+    throw CaptureError(
+        fmt::format("[{}] the kernel must be loaded before the stream is captured into a CUDA graph, but "
+                    "is not: call prepare() with these arguments first ({})",
+                    manifest(request.kernel).operation, print(request.problem)));
   }
   return ready(key, request);
 }
@@ -58,8 +60,7 @@ KernelInfo RuntimeImpl::prepare(const KernelKey& key, const Request& request) {
 const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& request) {
   const auto make = [&]() -> const LoadedKernel* {
     if (const LoadedKernel* meanwhile = table_.find(key)) return meanwhile;
-    const Architecture arch =
-        target(manifest(request.kernel), driver::device_info(key.device).architecture);
+    const Architecture arch = target(manifest(request.kernel), driver::device_info(key.device).architecture);
     const KernelSpec spec = specify(request, arch);
     recorder_.add({request.kernel, request.problem, request.schedule}, arch);
     const std::shared_ptr<const Resident> source = resident(spec, arch);
@@ -70,13 +71,15 @@ const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& requ
     source->module.prepare(key.device, shared_bytes);
     kernel->device = key.device;
     kernel->multiprocessors = driver::device_info(key.device).multiprocessors;
-    kernel->blocks_per_multiprocessor = source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);
+    kernel->blocks_per_multiprocessor =
+        source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);
     return &table_.insert(key, std::move(kernel));
   };
   return *loads_.run(key, make, [&] { AtomicCounters::add(counters_.waits); });
 }
 
-std::shared_ptr<const RuntimeImpl::Resident> RuntimeImpl::resident(const KernelSpec& spec, const Architecture& arch) {
+std::shared_ptr<const RuntimeImpl::Resident> RuntimeImpl::resident(const KernelSpec& spec,
+                                                                   const Architecture& arch) {
   const std::string name = fmt::format("{} {}", arch.name(), print(spec));
   {
     const std::lock_guard lock(mutex_);

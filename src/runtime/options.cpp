@@ -1,4 +1,5 @@
-// RuntimeOptions from the environment, and their checks. The only place of the library that reads SPRUE_* variables.
+// RuntimeOptions from the environment, and their checks. The only place of the library that reads SPRUE_*
+// variables.
 #include "runtime/options.h"
 
 #include <fmt/format.h>
@@ -40,8 +41,9 @@ void read_bytes(const char* name, std::uint64_t& option) {
   const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
   const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
   if (error != std::errc() || shift < 0 || number > std::numeric_limits<std::uint64_t>::max() >> shift) {
-    throw ArgumentError(fmt::format(
-        "{} must be a number of bytes, such as 1073741824, 512M or 2G (0: no limit), but is '{}'", name, text));
+    throw ArgumentError(
+        fmt::format("{} must be a number of bytes, such as 1073741824, 512M or 2G (0: no limit), but is '{}'",
+                    name, text));
   }
   option = number << shift;
 }
@@ -89,8 +91,9 @@ fs::path default_cache_directory() {
 void check(const RuntimeOptions& options) {
   std::error_code error;
   if (!options.template_directory.empty() && !fs::is_directory(options.template_directory, error)) {
-    throw ArgumentError(fmt::format("template_directory (SPRUE_TEMPLATES) must be a directory, but '{}' is none",
-                                    options.template_directory.string()));
+    throw ArgumentError(
+        fmt::format("template_directory (SPRUE_TEMPLATES) must be a directory, but '{}' is none",
+                    options.template_directory.string()));
   }
   if (!options.allocator.allocate != !options.allocator.deallocate) {
     throw ArgumentError(fmt::format("allocator must have both functions or neither, but has only {}",

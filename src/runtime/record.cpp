@@ -43,7 +43,8 @@ Fields key_record(const Source& source, const Architecture& arch) {
   };
 }
 
-Fields metadata(const Source& source, const Cubin& cubin, const Architecture& arch, const std::string& nvrtc) {
+Fields metadata(const Source& source, const Cubin& cubin, const Architecture& arch,
+                const std::string& nvrtc) {
   const Resources& resources = cubin.resources;
   return {
       {"entry_point", source.spec.kernel},

@@ -1,4 +1,5 @@
-// The fields of a cache entry: the record that its key is computed from, and the metadata that spares a hit the compiler.
+// The fields of a cache entry: the record that its key is computed from, and the metadata that spares a hit
+// the compiler.
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@
 
 namespace sprue {
 
-/// Everything that can change a byte of the cubin, except the compiler itself, which is the other half of the key:
-/// schema, kernel, architecture, options, text. The text is complete, so no header can be missing.
+/// Everything that can change a byte of the cubin, except the compiler itself, which is the other half of the
+/// key: schema, kernel, architecture, options, text. The text is complete, so no header can be missing.
 Fields key_record(const Source& source, const Architecture& arch);
 
 /// What a cubin does not say of itself, for loading and for `sprue cache show`.

@@ -12,7 +12,8 @@
 
 namespace sprue {
 
-/// Thread-safe; several processes may share the file. A file that cannot be written is a warning, never an error.
+/// Thread-safe; several processes may share the file. A file that cannot be written is a warning, never an
+/// error.
 class Recorder {
  public:
   /// Records nothing when `file` is empty.

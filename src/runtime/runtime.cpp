@@ -9,10 +9,16 @@ Runtime::Runtime(RuntimeOptions options) : impl_(std::make_unique<RuntimeImpl>(s
 
 Runtime::~Runtime() = default;
 
-const RuntimeOptions& Runtime::options() const { return impl_->options(); }
+const RuntimeOptions& Runtime::options() const {
+  return impl_->options();
+}
 
-Counters Runtime::counters() const { return impl_->counters(); }
+Counters Runtime::counters() const {
+  return impl_->counters();
+}
 
-std::filesystem::path Runtime::cache_directory() const { return impl_->store().options().directory; }
+std::filesystem::path Runtime::cache_directory() const {
+  return impl_->store().options().directory;
+}
 
 }  // namespace sprue

@@ -12,8 +12,9 @@ RuntimeOptions checked(RuntimeOptions options) {
 }
 
 codegen::TemplateStore template_store(const RuntimeOptions& options) {
-  return options.template_directory.empty() ? codegen::TemplateStore::embedded()
-                                            : codegen::TemplateStore::with_overrides(options.template_directory);
+  return options.template_directory.empty()
+             ? codegen::TemplateStore::embedded()
+             : codegen::TemplateStore::with_overrides(options.template_directory);
 }
 
 cache::StoreOptions store_options(const RuntimeOptions& options) {
@@ -24,8 +25,9 @@ cache::StoreOptions store_options(const RuntimeOptions& options) {
   store.directory = options.cache_directory.empty() ? default_cache_directory() : options.cache_directory;
   store.read_only = options.read_only_caches;
   if (store.directory.empty() && options.log) {
-    options.log(LogLevel::warning,
-                "kernels are not kept on disk: none of SPRUE_CACHE_DIR, XDG_CACHE_HOME and HOME names a directory");
+    options.log(
+        LogLevel::warning,
+        "kernels are not kept on disk: none of SPRUE_CACHE_DIR, XDG_CACHE_HOME and HOME names a directory");
   }
   return store;
 }

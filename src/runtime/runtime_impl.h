@@ -1,4 +1,5 @@
-// RuntimeImpl: the star of the design. Composes codegen, compiler, cache and driver; they know nothing of each other.
+// RuntimeImpl: the star of the design. Composes codegen, compiler, cache and driver; they know nothing of
+// each other.
 #pragma once
 
 #include <map>
@@ -22,7 +23,8 @@
 
 namespace sprue {
 
-/// What an operator asks for: a kernel of the templates and its problem; `schedule` is normally empty (defaults, tuned).
+/// What an operator asks for: a kernel of the templates and its problem; `schedule` is normally empty
+/// (defaults, tuned).
 struct Request {
   std::string kernel;
   Values problem;
@@ -53,11 +55,12 @@ class RuntimeImpl {
     return load(key, stream, describe());
   }
 
-  /// One block dimension of `kernel.launch.threads`, `blocks` blocks; `params` is the kernel's one argument, by value.
+  /// One block dimension of `kernel.launch.threads`, `blocks` blocks; `params` is the kernel's one argument,
+  /// by value.
   void launch(const LoadedKernel& kernel, unsigned blocks, Stream stream, const void* params);
 
-  /// Miss path: single flight per key, then cache → compile → load on key.device. Failures reach every waiter and are
-  /// then forgotten. CaptureError if `stream` is capturing.
+  /// Miss path: single flight per key, then cache → compile → load on key.device. Failures reach every waiter
+  /// and are then forgotten. CaptureError if `stream` is capturing.
   const LoadedKernel& load(const KernelKey& key, Stream stream, const Request& request);
   /// As load, whatever any stream is doing: for the time before a capture.
   KernelInfo prepare(const KernelKey& key, const Request& request);
@@ -65,8 +68,10 @@ class RuntimeImpl {
   /// The complete, legal spec for an architecture: tuned rows first, then the manifest's defaults.
   KernelSpec specify(const Request& request, const Architecture& arch) const;
   Source render(const KernelSpec& spec) const;
-  /// From the cache, else compiled and published; one at a time per cache key. `cancelled` is polled while compiling.
-  Built build(const KernelSpec& spec, const Architecture& arch, const compiler::Compiler::Cancelled& cancelled = {});
+  /// From the cache, else compiled and published; one at a time per cache key. `cancelled` is polled while
+  /// compiling.
+  Built build(const KernelSpec& spec, const Architecture& arch,
+              const compiler::Compiler::Cancelled& cancelled = {});
   /// The architecture that `kernel` is built for on a device of this compute capability.
   Architecture target(const codegen::Manifest& manifest, const Architecture& device) const;
 
@@ -83,8 +88,8 @@ class RuntimeImpl {
  private:
   struct Resident;
 
-  Built find_or_compile(const Source& source, const Architecture& arch, const Fields& record, const cache::Key& key,
-                        const compiler::Compiler::Cancelled& cancelled);
+  Built find_or_compile(const Source& source, const Architecture& arch, const Fields& record,
+                        const cache::Key& key, const compiler::Compiler::Cancelled& cancelled);
   const LoadedKernel& ready(const KernelKey& key, const Request& request);
   std::shared_ptr<const Resident> resident(const KernelSpec& spec, const Architecture& arch);
   void log(LogLevel level, std::string_view message) const;

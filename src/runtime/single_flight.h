@@ -1,5 +1,6 @@
-// SingleFlight: threads that want the same thing at once make it once. Results and failures are handed to every
-// waiter and then forgotten; remembering results is the caller's business. No lock is held while making.
+// SingleFlight: threads that want the same thing at once make it once. Results and failures are handed to
+// every waiter and then forgotten; remembering results is the caller's business. No lock is held while
+// making.
 #pragma once
 
 #include <exception>
@@ -12,9 +13,9 @@ namespace sprue {
 template <class Key, class Result>
 class SingleFlight {
  public:
-  /// Runs `make`, or waits for the thread that already does for an equal key. Rethrows what `make` throws. `make`
-  /// must first look whether the thing exists by now: a flight may have landed between the caller's look and this call.
-  /// `on_wait` is called before waiting.
+  /// Runs `make`, or waits for the thread that already does for an equal key. Rethrows what `make` throws.
+  /// `make` must first look whether the thing exists by now: a flight may have landed between the caller's
+  /// look and this call. `on_wait` is called before waiting.
   template <class Make, class OnWait>
   Result run(const Key& key, const Make& make, const OnWait& on_wait) {
     std::promise<Result> promise;

@@ -1,4 +1,5 @@
-// Request → KernelSpec: which schedule a problem gets, and for which architecture a device's kernels are built.
+// Request → KernelSpec: which schedule a problem gets, and for which architecture a device's kernels are
+// built.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,7 +16,8 @@ KernelSpec RuntimeImpl::specify(const Request& request, const Architecture& arch
     spec.schedule.merge(codegen::default_schedule(manifest, problem, arch));
     const std::string why = codegen::why_illegal(manifest, spec, arch);
     if (why.empty()) return spec;
-    log(LogLevel::warning, fmt::format("[{}] the tuned schedule at {} is not used: {}", request.kernel, row->origin, why));
+    log(LogLevel::warning,
+        fmt::format("[{}] the tuned schedule at {} is not used: {}", request.kernel, row->origin, why));
   }
   return codegen::complete_spec(manifest, problem, request.schedule, arch);
 }
@@ -31,8 +33,9 @@ Architecture RuntimeImpl::target(const codegen::Manifest& manifest, const Archit
   }
   if (best) return *best;
   if (same_family) return device;
-  throw ArgumentError(fmt::format("[{}] the device must be one that kernels for {} run on, but is {}", manifest.operation,
-                                  fmt::join(manifest.architectures, ", "), device.name()));
+  throw ArgumentError(fmt::format("[{}] the device must be one that kernels for {} run on, but is {}",
+                                  manifest.operation, fmt::join(manifest.architectures, ", "),
+                                  device.name()));
 }
 
 }  // namespace sprue

@@ -17,7 +17,8 @@ class Toolchain {
 
   /// Nothing when there is no compiler. Loads nothing.
   std::optional<compiler::CompilerIdentity> identity();
-  /// The very library that identity() names, loaded. CompileError that lists the places tried when there is none.
+  /// The very library that identity() names, loaded. CompileError that lists the places tried when there is
+  /// none.
   const compiler::Compiler& compiler();
 
  private:

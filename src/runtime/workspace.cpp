@@ -30,7 +30,8 @@ Workspace::~Workspace() {
     } else {
       driver::free_async(data_, stream_);
     }
-  } catch (...) {  // The launch has been given to the stream: what cannot be given back is lost, not an error of it.
+  } catch (...) {  // The launch has been given to the stream: what cannot be given back is lost, not an error
+                   // of it.
   }
 }
 

@@ -10,7 +10,8 @@ namespace sprue {
 /// Owns the memory; gives it back in stream order, so it may die right after the launch that uses it.
 class Workspace {
  public:
-  /// CudaError that names the bytes when there is not enough memory. 0 bytes take nothing. The allocator must outlive it.
+  /// CudaError that names the bytes when there is not enough memory. 0 bytes take nothing. The allocator must
+  /// outlive it.
   Workspace(const Allocator& allocator, std::size_t bytes, Stream stream);
   Workspace(Allocator&&, std::size_t, Stream) = delete;
   ~Workspace();

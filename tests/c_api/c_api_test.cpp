@@ -23,15 +23,20 @@ struct Handle {
   sprue_runtime* runtime = nullptr;
 };
 
-std::string message() { return sprue_last_error_message(); }
+std::string message() {
+  return sprue_last_error_message();
+}
 
 }  // namespace
 
-TEST_CASE("the library's version is the header's") { CHECK(std::string(sprue_version()) == SPRUE_VERSION); }
+TEST_CASE("the library's version is the header's") {
+  CHECK(std::string(sprue_version()) == SPRUE_VERSION);
+}
 
 TEST_CASE("C code gets the operators' messages") {
   const Handle handle;
-  CHECK(check_argument(handle.runtime, "[rms_norm] y must have the shape of x, [2, 65], but has [2, 64]") == 0);
+  CHECK(check_argument(handle.runtime, "[rms_norm] y must have the shape of x, [2, 65], but has [2, 64]") ==
+        0);
 }
 
 TEST_CASE("attention runs from C, with every way to say the default scale") {
@@ -116,7 +121,8 @@ TEST_CASE("options reach the runtime or are refused") {
   SECTION("a switch") {
     options.disk_cache = 5;
     CHECK(sprue_runtime_create(&options, &runtime) == SPRUE_ERROR_ARGUMENT);
-    CHECK(message() == "options.disk_cache must be SPRUE_DEFAULT (0), SPRUE_ON (1) or SPRUE_OFF (-1), but is 5");
+    CHECK(message() ==
+          "options.disk_cache must be SPRUE_DEFAULT (0), SPRUE_ON (1) or SPRUE_OFF (-1), but is 5");
   }
   SECTION("a directory") {
     options.template_directory = "/nowhere";

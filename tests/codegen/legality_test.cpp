@@ -54,6 +54,16 @@ TEST_CASE("an illegal spec is refused in the caller's words") {
         "[scale] sm_90 is none of the kernel's architectures, sm_80, sm_90a");
 }
 
+TEST_CASE("a rule about the problem alone is checked before there is a schedule") {
+  const std::string text =
+      with(kScaleManifest, "\"HIDDEN % VEC == 0\"", "\"HIDDEN % 16 == 0 || SCALAR == 'bf16'\"");
+  const Manifest manifest = parse_manifest("sample/scale.json", text);
+  CHECK(error_of([&] { complete_problem(manifest, problem(24)); }) ==
+        "[scale] a row is whole vectors: HIDDEN % 16 == 0 || SCALAR == 'bf16' does not hold with HIDDEN=24 "
+        "SCALAR=f16");
+  CHECK(error_of([&] { complete_problem(manifest, problem(32)); }) == "no error");
+}
+
 TEST_CASE("a kernel for sm_80 may be built for later chips of that generation") {
   CHECK(spec_text(problem(8), {}, {8, 9}) == "scale HAS_BIAS=false HIDDEN=8 SCALAR=f16 | VEC=4 WARPS=8");
 }

@@ -158,7 +158,7 @@ TEST_CASE("rendering ends, whatever the template asks for") {
         "9223372036854775807");
   CHECK(rendered_body("//% for i in 5..3\nnever\n//% end\n") == "");
   CHECK(body_error("//% for i in 0..4096\n//% for j in 0..4096\n//% end\n//% end\n") ==
-        "sample/scale.cu:14:1: rendering takes more than 1048576 steps; are loops nested too far?");
+        "sample/scale.cu:14:1: rendering takes more than 262144 steps; are loops nested too far?");
   CHECK(body_error("//% for i in 0..4096\n//" + std::string(5000, 'x') + "\n//% end\n") ==
         "sample/scale.cu:14:1: the rendered text exceeds 16777216 bytes here");
   std::string nested;

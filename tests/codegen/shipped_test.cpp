@@ -6,6 +6,7 @@
 #include "codegen/prewarm_manifest.h"
 #include "codegen/render.h"
 #include "codegen/tuned.h"
+#include "sprue/error.h"
 #include "support/catch.h"
 
 namespace sprue::codegen {
@@ -17,7 +18,7 @@ std::vector<Value> first_and_last(const Parameter& parameter) {
   return {parameter.values.front(), parameter.values.back()};
 }
 
-/// Every combination of the first and the last value of each parameter.
+/// Every combination of the first and the last value of each parameter that can be asked for.
 std::vector<Values> sample_problems(const Manifest& manifest) {
   std::vector<Values> problems(1);
   for (const Parameter& parameter : manifest.problem) {
@@ -30,6 +31,16 @@ std::vector<Values> sample_problems(const Manifest& manifest) {
     }
     problems = std::move(next);
   }
+  const auto impossible = [&](const Values& problem) {
+    try {
+      complete_problem(manifest, problem);
+      return false;
+    } catch (const ArgumentError&) {
+      return true;
+    }
+  };
+  problems.erase(std::remove_if(problems.begin(), problems.end(), impossible), problems.end());
+  CHECK(!problems.empty());
   return problems;
 }
 

@@ -10,6 +10,7 @@
 
 #include "codegen/manifest.h"
 #include "codegen/render.h"
+#include "sprue/error.h"
 #include "support/catch.h"
 #include "support/nvrtc.h"
 

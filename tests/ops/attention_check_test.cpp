@@ -34,7 +34,9 @@ std::string refusal(const Attention& args) {
 }
 
 /// Only for machines without a GPU: the addresses are not real.
-bool passes_checks(const Attention& args) { return driver::available() || refusal(args) == "needs a GPU"; }
+bool passes_checks(const Attention& args) {
+  return driver::available() || refusal(args) == "needs a GPU";
+}
 
 }  // namespace
 
@@ -51,7 +53,8 @@ TEST_CASE("attention: ranks and dtypes") {
   args.q = {};
   CHECK(refusal(args) == "[attention] q must have dtype f16 or bf16, but has f32");
   args.q = tensor(2, {2, 16, 128});
-  CHECK(refusal(args) == "[attention] q must have 4 dimensions [batch, seqlen_q, heads, head_dim], but has 3");
+  CHECK(refusal(args) ==
+        "[attention] q must have 4 dimensions [batch, seqlen_q, heads, head_dim], but has 3");
   args = good();
   args.k.dtype = bf16;
   CHECK(refusal(args) == "[attention] k must have the dtype of q, f16, but has bf16");
@@ -90,9 +93,11 @@ TEST_CASE("attention: extents that must agree") {
 TEST_CASE("attention: head dimensions and heads") {
   Attention args = good();
   args.q = tensor(2, {2, 16, 6, 100});
-  CHECK(refusal(args) == "[attention] the last extent of q must be a multiple of 8 from 8 to 256, but is 100");
+  CHECK(refusal(args) ==
+        "[attention] the last extent of q must be a multiple of 8 from 8 to 256, but is 100");
   args.q = tensor(2, {2, 16, 6, 264});
-  CHECK(refusal(args) == "[attention] the last extent of q must be a multiple of 8 from 8 to 256, but is 264");
+  CHECK(refusal(args) ==
+        "[attention] the last extent of q must be a multiple of 8 from 8 to 256, but is 264");
   args = good();
   args.v = tensor(4, {2, 24, 3, 4});
   CHECK(refusal(args) == "[attention] the last extent of v must be a multiple of 8 from 8 to 256, but is 4");
@@ -112,14 +117,17 @@ TEST_CASE("attention: memory") {
         "[attention] k must point to device memory for [2, 24, 3, 128] elements, but its data is null");
   args = good();
   args.v.extents.stride[3] = 2;
-  CHECK(refusal(args) == "[attention] v must be contiguous in its last dimension (stride 1), but has stride 2");
+  CHECK(refusal(args) ==
+        "[attention] v must be contiguous in its last dimension (stride 1), but has stride 2");
   args = good();
   args.out.extents.stride[2] = 0;
-  CHECK(refusal(args) == "[attention] out is written, so its elements must not share memory, but dimension 2 of extent "
-                         "6 has stride 0");
+  CHECK(refusal(args) ==
+        "[attention] out is written, so its elements must not share memory, but dimension 2 of extent "
+        "6 has stride 0");
   args = good();
   args.lse.data = address((5 << 20) + 2);
-  CHECK(refusal(args) == "[attention] lse must be aligned to its 4-byte elements, but its data is at 0x500002");
+  CHECK(refusal(args) ==
+        "[attention] lse must be aligned to its 4-byte elements, but its data is at 0x500002");
   args = good();
   args.out.data = args.v.extents.rank ? address(4 << 20) : nullptr;
   CHECK(refusal(args) == "[attention] out must not overlap v, but they share memory");
@@ -140,7 +148,8 @@ TEST_CASE("attention: other layouts are views") {
   CHECK(passes_checks(args));
 
   const auto packed = [](int slot) {  // [batch, seqlen, 4 slots, heads, head_dim]
-    return Tensor(address((16 << 20) + 2 * slot * 6 * 64), f16, {2, 16, 6, 64}, {16 * 4 * 6 * 64, 4 * 6 * 64, 64, 1});
+    return Tensor(address((16 << 20) + 2 * slot * 6 * 64), f16, {2, 16, 6, 64},
+                  {16 * 4 * 6 * 64, 4 * 6 * 64, 64, 1});
   };
   CHECK(passes_checks({.out = packed(3), .q = packed(0), .k = packed(1), .v = packed(2)}));
   CHECK(refusal({.out = packed(1), .q = packed(0), .k = packed(1), .v = packed(2)}) ==

@@ -1,4 +1,5 @@
-// For checks of arguments on the host: addresses that nobody dereferences, and a runtime that touches no disk.
+// For checks of arguments on the host: addresses that nobody dereferences, and a runtime that touches no
+// disk.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,9 @@
 
 namespace sprue {
 
-inline void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
+inline void* address(std::uintptr_t value) {
+  return reinterpret_cast<void*>(value);
+}
 
 inline Runtime& host_runtime() {
   static Runtime runtime([] {

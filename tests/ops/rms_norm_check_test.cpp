@@ -70,21 +70,25 @@ TEST_CASE("rms_norm: weight") {
 TEST_CASE("rms_norm: memory") {
   RmsNorm args = good();
   args.x.data = nullptr;
-  CHECK(refusal(args) == "[rms_norm] x must point to device memory for [6, 64] elements, but its data is null");
+  CHECK(refusal(args) ==
+        "[rms_norm] x must point to device memory for [6, 64] elements, but its data is null");
   args.x.data = address(0x10001);
   CHECK(refusal(args) == "[rms_norm] x must be aligned to its 2-byte elements, but its data is at 0x10001");
   args = good();
   args.y = {address(0x20000), bf16, {6, 64}, {128, 2}};
-  CHECK(refusal(args) == "[rms_norm] y must be contiguous in its last dimension (stride 1), but has stride 2");
+  CHECK(refusal(args) ==
+        "[rms_norm] y must be contiguous in its last dimension (stride 1), but has stride 2");
   args.y = {address(0x20000), bf16, {6, 64}, {0, 1}};
-  CHECK(refusal(args) == "[rms_norm] y is written, so its elements must not share memory, but dimension 0 of extent 6 "
-                         "has stride 0");
+  CHECK(refusal(args) ==
+        "[rms_norm] y is written, so its elements must not share memory, but dimension 0 of extent 6 "
+        "has stride 0");
 }
 
 TEST_CASE("rms_norm: y may be x but not overlap it otherwise") {
   RmsNorm args = good();
   args.y.data = address(0x10080);
-  CHECK(refusal(args) == "[rms_norm] y must not overlap x unless both are the same view, but they share memory");
+  CHECK(refusal(args) ==
+        "[rms_norm] y must be x itself or not overlap it, but they share memory as different views");
   args.y.data = address(0x30000);
   CHECK(refusal(args) == "[rms_norm] y must not overlap weight, but they share memory");
   args.y.data = address(0x10000);
@@ -111,5 +115,6 @@ TEST_CASE("rms_norm: prepare checks shapes, but needs no memory yet") {
   const Tensor later(nullptr, bf16, {6, 64});
   CHECK_THROWS_WITH(prepare(host_runtime(), RmsNorm{.y = later, .x = Tensor(nullptr, bf16, {6, 65})}),
                     "[rms_norm] y must have the shape of x, [6, 65], but has [6, 64]");
-  if (!driver::available()) CHECK_THROWS_AS(prepare(host_runtime(), RmsNorm{.y = later, .x = later}), CudaError);
+  if (!driver::available())
+    CHECK_THROWS_AS(prepare(host_runtime(), RmsNorm{.y = later, .x = later}), CudaError);
 }

@@ -1,10 +1,8 @@
 // build: compiled once, then found; failures delivered and forgotten; machines without a compiler.
-#include <atomic>
-#include <thread>
-
 #include "cache/pack.h"
 #include "runtime/fixture.h"
 #include "runtime/record.h"
+#include "runtime/threads.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -16,23 +14,6 @@ fs::path only_entry(const fs::path& cache) {
   const auto entries = cache::list(cache);
   REQUIRE(entries.size() == 1);
   return entries.front().file;
-}
-
-template <class Call>
-std::vector<std::string> in_threads(int count, const Call& call) {
-  std::vector<std::string> answers(count);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < count; ++t) {
-    threads.emplace_back([&, t] {
-      try {
-        answers[t] = call();
-      } catch (const std::exception& e) {
-        answers[t] = e.what();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return answers;
 }
 
 }  // namespace
@@ -93,7 +74,9 @@ TEST_CASE("read-only tiers: a directory and a pack") {
   build_tiny(*std::make_unique<RuntimeImpl>(fixture.options()), 1);
   RuntimeOptions options = fixture.options();
   options.cache_directory = fixture.directory / "other";
-  SECTION("directory") { options.read_only_caches = {fixture.directory / "cache"}; }
+  SECTION("directory") {
+    options.read_only_caches = {fixture.directory / "cache"};
+  }
   SECTION("pack") {
     const fs::path file = only_entry(fixture.directory / "cache");
     std::ifstream stream(file, std::ios::binary);
@@ -145,9 +128,10 @@ TEST_CASE("require_prewarmed: a hit is a hit, a miss compiles nothing") {
   RuntimeImpl runtime(options);
   CHECK(build_tiny(runtime, 1).origin == "directory");
   CHECK_THROWS_AS(build_tiny(runtime, 2), NotPrewarmedError);
-  CHECK_THROWS_WITH(build_tiny(runtime, 2),
-                    "require_prewarmed is set, but no cache has this kernel; add it with `sprue prewarm`, or clear "
-                    "require_prewarmed (SPRUE_REQUIRE_PREWARMED): tiny VALUE=2 | WARPS=1 for sm_90");
+  CHECK_THROWS_WITH(
+      build_tiny(runtime, 2),
+      "require_prewarmed is set, but no cache has this kernel; add it with `sprue prewarm`, or clear "
+      "require_prewarmed (SPRUE_REQUIRE_PREWARMED): tiny VALUE=2 | WARPS=1 for sm_90");
   CHECK(runtime.counters().compiles == 0);
   CHECK(runtime.counters().failures == 2);
 }
@@ -159,7 +143,8 @@ TEST_CASE("without a compiler a prewarmed kernel of any toolchain will do") {
   RuntimeImpl runtime(fixture.without_compiler());
   CHECK(build_tiny(runtime, 1).origin == "directory");
   CHECK_THROWS_AS(build_tiny(runtime, 2), CompileError);
-  CHECK_THROWS_WITH(build_tiny(runtime, 2), Contains("no usable NVRTC") && Contains(fixture.directory / "nowhere"));
+  CHECK_THROWS_WITH(build_tiny(runtime, 2),
+                    Contains("no usable NVRTC") && Contains(fixture.directory / "nowhere"));
   RuntimeOptions strict = fixture.without_compiler();
   strict.require_prewarmed = true;
   RuntimeImpl prewarmed(strict);
@@ -182,7 +167,8 @@ TEST_CASE("with a compiler only its own kernels are used") {
   RuntimeOptions strict = fixture.options();
   strict.require_prewarmed = true;
   RuntimeImpl prewarmed(strict);
-  CHECK_THROWS_WITH(build_tiny(prewarmed, 1), Contains("(there is one from toolchain 0123456789abcdef, but this one is "));
+  CHECK_THROWS_WITH(build_tiny(prewarmed, 1),
+                    Contains("(there is one from toolchain 0123456789abcdef, but this one is "));
   CHECK(build_tiny(runtime, 1).origin == "compiled");
   RuntimeImpl without(fixture.without_compiler());
   CHECK(build_tiny(without, 1).origin == "directory");
@@ -245,8 +231,11 @@ TEST_CASE("the shipped rms_norm builds") {
   RuntimeOptions options = fixture.options();
   options.template_directory.clear();
   RuntimeImpl runtime(options);
-  const Values problem = {{"SCALAR", std::string("bf16")}, {"HIDDEN", std::int64_t{4096}}, {"HAS_WEIGHT", true},
-                          {"ALIGNMENT", std::int64_t{16}}, {"ROW_DIMS", std::int64_t{1}}};
+  const Values problem = {{"SCALAR", std::string("bf16")},
+                          {"HIDDEN", std::int64_t{4096}},
+                          {"HAS_WEIGHT", true},
+                          {"ALIGNMENT", std::int64_t{16}},
+                          {"ROW_DIMS", std::int64_t{1}}};
   const Architecture arch = architecture("sm_90");
   const Built built = runtime.build(runtime.specify({"rms_norm", problem}, arch), arch);
   CHECK(built.origin == "compiled");

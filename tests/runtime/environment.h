@@ -20,7 +20,8 @@ class Environment {
     }
   }
   ~Environment() {
-    for (auto variable = saved_.rbegin(); variable != saved_.rend(); ++variable) set(variable->first, variable->second);
+    for (auto variable = saved_.rbegin(); variable != saved_.rend(); ++variable)
+      set(variable->first, variable->second);
   }
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;

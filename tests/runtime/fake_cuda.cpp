@@ -1,4 +1,5 @@
-// The fake driver: a shared library that calls itself libcuda.so.1. Without cuda.h, so only what the runtime needs.
+// The fake driver: a shared library that calls itself libcuda.so.1. Without cuda.h, so only what the runtime
+// needs.
 #include "runtime/fake_cuda.h"
 
 #include <cstdint>
@@ -19,13 +20,25 @@ template <class Handle>
 void set(Handle* out, std::intptr_t number) {
   std::memcpy(out, &number, sizeof number);
 }
-int device_of(void* context) { return static_cast<int>(reinterpret_cast<std::intptr_t>(context)) - 1; }
+int device_of(void* context) {
+  return static_cast<int>(reinterpret_cast<std::intptr_t>(context)) - 1;
+}
 
-int init(unsigned) { return kSuccess; }
-int driver_version(int* version) { return *version = 13000, kSuccess; }
-int error_name(int, const char** name) { return *name = "CUDA_ERROR_FAKE", kSuccess; }
-int error_string(int, const char** text) { return *text = "as the test wants it", kSuccess; }
-int device_count(int* count) { return *count = 3, kSuccess; }
+int init(unsigned) {
+  return kSuccess;
+}
+int driver_version(int* version) {
+  return *version = 13000, kSuccess;
+}
+int error_name(int, const char** name) {
+  return *name = "CUDA_ERROR_FAKE", kSuccess;
+}
+int error_string(int, const char** text) {
+  return *text = "as the test wants it", kSuccess;
+}
+int device_count(int* count) {
+  return *count = 3, kSuccess;
+}
 int device_name(char* name, int bytes, int device) {
   std::snprintf(name, static_cast<std::size_t>(bytes), "fake %d", device);
   return kSuccess;
@@ -39,22 +52,44 @@ int device_attribute(int* value, int attribute, int device) {
                                            : 1;
   return kSuccess;
 }
-int total_memory(std::size_t* bytes, int) { return *bytes = std::size_t{80} << 30, kSuccess; }
-int retain(void** context, int device) { return set(context, device + 1), kSuccess; }
-int get_device(int* device) { return *device = current, current < 0 ? kInvalidContext : kSuccess; }
-int set_current(void* context) { return current = device_of(context), kSuccess; }
+int total_memory(std::size_t* bytes, int) {
+  return *bytes = std::size_t{80} << 30, kSuccess;
+}
+int retain(void** context, int device) {
+  return set(context, device + 1), kSuccess;
+}
+int get_device(int* device) {
+  return *device = current, current < 0 ? kInvalidContext : kSuccess;
+}
+int set_current(void* context) {
+  return current = device_of(context), kSuccess;
+}
 thread_local int pushed = -1;
-int push_current(void* context) { return pushed = current, set_current(context); }
-int pop_current(void**) { return current = pushed, kSuccess; }
+int push_current(void* context) {
+  return pushed = current, set_current(context);
+}
+int pop_current(void**) {
+  return current = pushed, kSuccess;
+}
 int library_load(void** library, const void* image, void*, void*, unsigned, void*, void*, unsigned) {
   if (std::memcmp(image, "\177ELF", 4) != 0) return 200;  // CUDA_ERROR_INVALID_IMAGE
   return set(library, ++fake_cuda.libraries_loaded), kSuccess;
 }
-int library_unload(void*) { return ++fake_cuda.libraries_unloaded, kSuccess; }
-int library_kernel(void** kernel, void* library, const char*) { return *kernel = library, kSuccess; }
-int kernel_function(void** function, void* kernel) { return *function = kernel, kSuccess; }
-int kernel_set(int, int, void*, int) { return ++fake_cuda.kernels_prepared, kSuccess; }
-int occupancy(int* blocks, void*, int, std::size_t) { return *blocks = 4, kSuccess; }
+int library_unload(void*) {
+  return ++fake_cuda.libraries_unloaded, kSuccess;
+}
+int library_kernel(void** kernel, void* library, const char*) {
+  return *kernel = library, kSuccess;
+}
+int kernel_function(void** function, void* kernel) {
+  return *function = kernel, kSuccess;
+}
+int kernel_set(int, int, void*, int) {
+  return ++fake_cuda.kernels_prepared, kSuccess;
+}
+int occupancy(int* blocks, void*, int, std::size_t) {
+  return *blocks = 4, kSuccess;
+}
 int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned shared_bytes,
            void* stream, void** params, void**) {
   ++fake_cuda.launches;
@@ -65,17 +100,31 @@ int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, un
   std::memcpy(fake_cuda.params, params[0], fake_cuda.params_bytes);
   return fake_cuda.launch_result;
 }
-int is_capturing(void*, int* status) { return *status = fake_cuda.capturing, kSuccess; }
-int exchange_mode(int*) { return kSuccess; }
-int func_load(void*) { return kSuccess; }
-int pool_create(void** pool, const void*) { return set(pool, 1), kSuccess; }
-int pool_set(void*, int, void*) { return kSuccess; }
+int is_capturing(void*, int* status) {
+  return *status = fake_cuda.capturing, kSuccess;
+}
+int exchange_mode(int*) {
+  return kSuccess;
+}
+int func_load(void*) {
+  return kSuccess;
+}
+int pool_create(void** pool, const void*) {
+  return set(pool, 1), kSuccess;
+}
+int pool_set(void*, int, void*) {
+  return kSuccess;
+}
 int pool_allocate(unsigned long long* data, std::size_t, void*, void*) {
   if (fake_cuda.out_of_memory) return kOutOfMemory;
   return *data = 4096 * static_cast<unsigned>(++fake_cuda.allocations), kSuccess;
 }
-int pool_free(unsigned long long, void*) { return ++fake_cuda.frees, kSuccess; }
-int unsupported() { return kNotSupported; }
+int pool_free(unsigned long long, void*) {
+  return ++fake_cuda.frees, kSuccess;
+}
+int unsupported() {
+  return kNotSupported;
+}
 
 template <class Function>
 void* pointer(Function* function) {
@@ -115,7 +164,9 @@ const struct {
 
 }  // namespace
 
-void fake_cuda_set_device(int device) { current = device; }
+void fake_cuda_set_device(int device) {
+  current = device;
+}
 
 extern "C" int cuGetProcAddress_v2(const char* name, void** function, int, unsigned long long, int* found) {
   *function = pointer(unsupported);

@@ -15,7 +15,8 @@ namespace sprue {
 
 namespace fs = std::filesystem;
 
-inline constexpr const char* kTinyBody = "extern \"C\" __global__ void tiny(int* out) { out[threadIdx.x] = kValue + kWarps; }\n";
+inline constexpr const char* kTinyBody =
+    "extern \"C\" __global__ void tiny(int* out) { out[threadIdx.x] = kValue + kWarps; }\n";
 
 class Fixture {
  public:
@@ -49,7 +50,8 @@ class Fixture {
   void write_template(const std::string& body) const {
     write("templates/test/tiny.cu",
           "// Problem: what is computed.\nconstexpr int kValue = ${VALUE};\n\n"
-          "// Schedule: how.\nconstexpr int kWarps = ${WARPS};\n\n" + body);
+          "// Schedule: how.\nconstexpr int kWarps = ${WARPS};\n\n" +
+              body);
   }
   RuntimeOptions options() {
     RuntimeOptions options;

@@ -12,7 +12,9 @@ using namespace sprue;
 
 namespace {
 
-KernelKey key(std::uint64_t i) { return {kernel_id("rms_norm"), static_cast<std::int32_t>(i % 8), {i / 8, i % 3}}; }
+KernelKey key(std::uint64_t i) {
+  return {kernel_id("rms_norm"), static_cast<std::int32_t>(i % 8), {i / 8, i % 3}};
+}
 
 std::unique_ptr<LoadedKernel> kernel(std::uint64_t i) {
   auto made = std::make_unique<LoadedKernel>();
@@ -62,7 +64,8 @@ TEST_CASE("kernels are found while others are inserted and the table grows") {
           const LoadedKernel* found = table.find(key(i));
           if (found == nullptr || found->device != i) ++wrong;
         }
-        if (const LoadedKernel* ahead = table.find(key(known)); ahead != nullptr && ahead->device != known) ++wrong;
+        if (const LoadedKernel* ahead = table.find(key(known)); ahead != nullptr && ahead->device != known)
+          ++wrong;
       }
     });
   }

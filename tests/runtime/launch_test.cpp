@@ -63,9 +63,13 @@ Params rms_norm_params(Operators& ops, const RmsNorm& args) {
   return launched<Params>();
 }
 
-void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
+void* address(std::uintptr_t value) {
+  return reinterpret_cast<void*>(value);
+}
 
-std::vector<long long> first(const long long* values, int count) { return {values, values + count}; }
+std::vector<long long> first(const long long* values, int count) {
+  return {values, values + count};
+}
 using Extent = std::vector<long long>;
 
 }  // namespace
@@ -120,7 +124,8 @@ TEST_CASE("rms_norm: one kernel serves every number of rows, eps and stride of o
   Operators ops;
   for (const std::int64_t rows : {1, 7, 4096}) {
     const Tensor y(address(0x200000), f16, {rows, 64}, {128, 1});
-    rms_norm(ops.runtime, {.y = y, .x = Tensor(address(0x8000000), f16, {rows, 64}, {64, 1}), .eps = 1e-3f * rows});
+    rms_norm(ops.runtime,
+             {.y = y, .x = Tensor(address(0x8000000), f16, {rows, 64}, {64, 1}), .eps = 1e-3f * rows});
   }
   CHECK(ops.runtime.counters().compiles == 1);
   CHECK(ops.runtime.counters().memory_misses == 1);
@@ -132,7 +137,8 @@ TEST_CASE("rms_norm: too many rows for one grid") {
   Operators ops;
   const std::int64_t rows = std::int64_t{1} << 45;
   const Tensor y(address(0x100000), f16, {rows, 8});
-  CHECK_THROWS_WITH(rms_norm(ops.runtime, {.y = y, .x = y}), Contains("[rms_norm] one launch must need at most 2147483647 blocks"));
+  CHECK_THROWS_WITH(rms_norm(ops.runtime, {.y = y, .x = y}),
+                    Contains("[rms_norm] one launch must need at most 2147483647 blocks"));
 }
 
 TEST_CASE("rms_norm: prepare() loads the very kernel of a later launch") {

@@ -11,7 +11,9 @@ using namespace sprue;
 
 namespace {
 
-Request tiny(std::int64_t value) { return {"tiny", {{"VALUE", value}}}; }
+Request tiny(std::int64_t value) {
+  return {"tiny", {{"VALUE", value}}};
+}
 KernelKey tiny_key(std::int64_t value, int device = 0) {
   return {kernel_id("tiny"), device, {static_cast<std::uint64_t>(value), 0}};
 }
@@ -29,7 +31,9 @@ struct FakeFixture : Fixture {
 
 }  // namespace
 
-TEST_CASE("the fake driver is in use") { CHECK(driver::version() == "13.0"); }
+TEST_CASE("the fake driver is in use") {
+  CHECK(driver::version() == "13.0");
+}
 
 TEST_CASE("a kernel is loaded once and stays") {
   SKIP_WITHOUT_NVRTC();
@@ -78,8 +82,9 @@ TEST_CASE("a capturing stream gets an error before anything is built, unless the
   RuntimeImpl runtime(fixture.options());
   fake_cuda.capturing = true;
   CHECK_THROWS_AS(kernel(runtime, 1), CaptureError);
-  CHECK_THROWS_WITH(kernel(runtime, 1), "[tiny] the kernel must be loaded before the stream is captured into a CUDA graph, "
-                                        "but is not: call prepare() with these arguments first (VALUE=1)");
+  CHECK_THROWS_WITH(kernel(runtime, 1),
+                    "[tiny] the kernel must be loaded before the stream is captured into a CUDA graph, "
+                    "but is not: call prepare() with these arguments first (VALUE=1)");
   CHECK(runtime.counters().compiles == 0);
   CHECK(runtime.prepare(tiny_key(1), tiny(1)).origin == "compiled");
   CHECK(runtime.prepare(tiny_key(1), tiny(1)).origin == "memory");
@@ -151,5 +156,6 @@ TEST_CASE("workspace comes from the driver when the caller has no allocator") {
   CHECK(fake_cuda.allocations == 1);
   CHECK(fake_cuda.frees == 1);
   fake_cuda.out_of_memory = true;
-  CHECK_THROWS_WITH(Workspace(none, 4096, nullptr), "4096 bytes of workspace are needed, but the device has no memory left");
+  CHECK_THROWS_WITH(Workspace(none, 4096, nullptr),
+                    "4096 bytes of workspace are needed, but the device has no memory left");
 }

@@ -8,9 +8,10 @@ using namespace sprue;
 using Paths = std::vector<std::filesystem::path>;
 
 TEST_CASE("an empty environment gives the defaults") {
-  const Environment environment{{"SPRUE_CACHE_DIR", {}}, {"SPRUE_CACHE", ""},     {"SPRUE_CACHE_LIMIT", ""},
-                                {"SPRUE_TUNED", {}},     {"SPRUE_TEMPLATES", {}}, {"SPRUE_NVRTC", {}},
-                                {"SPRUE_RECORD", {}},    {"SPRUE_CACHE_READONLY", {}}, {"SPRUE_REQUIRE_PREWARMED", {}}};
+  const Environment environment{
+      {"SPRUE_CACHE_DIR", {}}, {"SPRUE_CACHE", ""},          {"SPRUE_CACHE_LIMIT", ""},
+      {"SPRUE_TUNED", {}},     {"SPRUE_TEMPLATES", {}},      {"SPRUE_NVRTC", {}},
+      {"SPRUE_RECORD", {}},    {"SPRUE_CACHE_READONLY", {}}, {"SPRUE_REQUIRE_PREWARMED", {}}};
   const RuntimeOptions options = RuntimeOptions::from_environment();
   CHECK(options.cache_directory.empty());
   CHECK(options.read_only_caches.empty());
@@ -52,8 +53,10 @@ TEST_CASE("a size may have a unit") {
   CHECK(limit("2G") == std::uint64_t{2} << 30);
   CHECK(limit("18446744073709551615") == ~std::uint64_t{0});
   for (const char* bad : {"x", "-1", "1T", "1 M", "1MB", "18446744073709551616", "18014398509481984K"}) {
-    CHECK_THROWS_WITH(limit(bad), std::string("SPRUE_CACHE_LIMIT must be a number of bytes, such as 1073741824, "
-                                              "512M or 2G (0: no limit), but is '") + bad + "'");
+    CHECK_THROWS_WITH(limit(bad),
+                      std::string("SPRUE_CACHE_LIMIT must be a number of bytes, such as 1073741824, "
+                                  "512M or 2G (0: no limit), but is '") +
+                          bad + "'");
   }
 }
 
@@ -85,7 +88,8 @@ TEST_CASE("options that cannot work are refused") {
   CHECK_NOTHROW(check(options));
   SECTION("template_directory") {
     options.template_directory = "/nowhere";
-    CHECK_THROWS_WITH(check(options), "template_directory (SPRUE_TEMPLATES) must be a directory, but '/nowhere' is none");
+    CHECK_THROWS_WITH(check(options),
+                      "template_directory (SPRUE_TEMPLATES) must be a directory, but '/nowhere' is none");
   }
   SECTION("allocator") {
     options.allocator.allocate = [](std::size_t, Stream) -> void* { return nullptr; };

@@ -11,7 +11,9 @@ using namespace sprue;
 
 namespace {
 
-KernelSpec asked(std::int64_t value) { return {"tiny", {{"VALUE", value}}, {}}; }
+KernelSpec asked(std::int64_t value) {
+  return {"tiny", {{"VALUE", value}}, {}};
+}
 
 }  // namespace
 

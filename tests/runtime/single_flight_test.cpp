@@ -5,35 +5,23 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <vector>
 
+#include "runtime/threads.h"
 #include "support/catch.h"
 
 using sprue::SingleFlight;
 
 namespace {
 
-/// Runs `threads` calls for one key; `make` runs when all other threads wait.
+/// `threads` calls for one key; `make` runs when all other threads wait.
 template <class Make>
 std::vector<std::string> together(SingleFlight<int, int>& flights, int threads, const Make& make) {
   std::atomic<int> waiting{0};
-  std::vector<std::string> answers(threads);
-  std::vector<std::thread> callers;
-  for (int t = 0; t < threads; ++t) {
-    callers.emplace_back([&, t] {
-      try {
-        const auto make_last = [&] {
-          while (waiting < threads - 1) std::this_thread::yield();
-          return make();
-        };
-        answers[t] = std::to_string(flights.run(7, make_last, [&] { ++waiting; }));
-      } catch (const std::exception& e) {
-        answers[t] = e.what();
-      }
-    });
-  }
-  for (std::thread& caller : callers) caller.join();
-  return answers;
+  const auto make_last = [&] {
+    while (waiting < threads - 1) std::this_thread::yield();
+    return make();
+  };
+  return in_threads(threads, [&] { return std::to_string(flights.run(7, make_last, [&] { ++waiting; })); });
 }
 
 }  // namespace
@@ -52,12 +40,19 @@ TEST_CASE("a failure is made once, delivered to every waiter and forgotten") {
   const auto fail = [&]() -> int { throw std::runtime_error("failure " + std::to_string(++made)); };
   CHECK(together(flights, 8, fail) == std::vector<std::string>(8, "failure 1"));
   CHECK(together(flights, 8, fail) == std::vector<std::string>(8, "failure 2"));
-  CHECK(flights.run(7, [] { return 1; }, [] {}) == 1);
+  CHECK(flights.run(
+            7, [] { return 1; }, [] {}) == 1);
 }
 
 TEST_CASE("different keys do not wait for each other") {
   SingleFlight<int, int> flights;
   const int outer = flights.run(
-      1, [&] { return flights.run(2, [] { return 5; }, [] {}) + 1; }, [] {});
+      1,
+      [&] {
+        return flights.run(
+                   2, [] { return 5; }, [] {}) +
+               1;
+      },
+      [] {});
   CHECK(outer == 6);
 }

@@ -6,13 +6,15 @@ using namespace sprue;
 
 namespace {
 
-std::string specify(RuntimeImpl& runtime, std::int64_t value, const char* arch = "sm_90", const Values& schedule = {}) {
+std::string specify(RuntimeImpl& runtime, std::int64_t value, const char* arch = "sm_90",
+                    const Values& schedule = {}) {
   return print(runtime.specify({"tiny", {{"VALUE", value}}, schedule}, architecture(arch)));
 }
 
 std::string tuned(int value, const char* arch, int warps) {
-  return R"({"tuned": [{"kernel": "tiny", "problem": {"VALUE": )" + std::to_string(value) + R"(}, "architectures": [")" +
-         arch + R"("], "schedule": {"WARPS": )" + std::to_string(warps) + "}}]}";
+  return R"({"tuned": [{"kernel": "tiny", "problem": {"VALUE": )" + std::to_string(value) +
+         R"(}, "architectures": [")" + arch + R"("], "schedule": {"WARPS": )" + std::to_string(warps) +
+         "}}]}";
 }
 
 }  // namespace
@@ -54,8 +56,9 @@ TEST_CASE("a tuned row that is not legal gives way to the defaults, with a warni
   options.tuned = {fixture.directory / "tuned.json"};
   RuntimeImpl runtime(options);
   CHECK(specify(runtime, 13) == "tiny VALUE=13 | WARPS=1");
-  CHECK_THAT(fixture.log(), Contains("[tiny] the tuned schedule at " + (fixture.directory / "tuned.json").string()) &&
-                                Contains("13 brings bad luck"));
+  CHECK_THAT(fixture.log(),
+             Contains("[tiny] the tuned schedule at " + (fixture.directory / "tuned.json").string()) &&
+                 Contains("13 brings bad luck"));
 }
 
 TEST_CASE("a tuned file that is missing or malformed is refused at once") {
@@ -71,7 +74,8 @@ TEST_CASE("an illegal request is refused by name") {
   Fixture fixture;
   RuntimeImpl runtime(fixture.options());
   CHECK_THROWS_AS(specify(runtime, 101), ArgumentError);
-  CHECK_THROWS_WITH(specify(runtime, 13, "sm_90", {{"WARPS", std::int64_t{8}}}), Contains("13 brings bad luck"));
+  CHECK_THROWS_WITH(specify(runtime, 13, "sm_90", {{"WARPS", std::int64_t{8}}}),
+                    Contains("13 brings bad luck"));
   CHECK_THROWS_WITH(runtime.manifest("tine"), Contains("did you mean tiny?"));
 }
 
@@ -81,15 +85,18 @@ TEST_CASE("a device gets the newest listed architecture that runs on it") {
   codegen::Manifest manifest;
   manifest.operation = "op";
   manifest.architectures = {"sm_80", "sm_86", "sm_90", "sm_90a", "sm_100f"};
-  const auto target = [&](const char* device) { return runtime.target(manifest, architecture(device)).name(); };
+  const auto target = [&](const char* device) {
+    return runtime.target(manifest, architecture(device)).name();
+  };
   CHECK(target("sm_80") == "sm_80");
   CHECK(target("sm_87") == "sm_86");
   CHECK(target("sm_89") == "sm_86");
   CHECK(target("sm_90") == "sm_90a");
   CHECK(target("sm_100") == "sm_100f");
   CHECK(target("sm_103") == "sm_100f");
-  CHECK_THROWS_WITH(target("sm_75"), "[op] the device must be one that kernels for sm_80, sm_86, sm_90, sm_90a, sm_100f "
-                                     "run on, but is sm_75");
+  CHECK_THROWS_WITH(target("sm_75"),
+                    "[op] the device must be one that kernels for sm_80, sm_86, sm_90, sm_90a, sm_100f "
+                    "run on, but is sm_75");
   CHECK_THROWS_AS(target("sm_120"), ArgumentError);
   manifest.architectures = {"sm_86"};
   CHECK(target("sm_80") == "sm_80");

@@ -12,14 +12,13 @@ namespace {
 /// Writes down its calls; gives out at most 1000 bytes.
 struct Caller {
   std::string calls;
-  Allocator allocator{
-      [this](std::size_t bytes, Stream) -> void* {
-        calls += '+' + std::to_string(bytes);
-        return bytes <= 1000 ? &calls : nullptr;
-      },
-      [this](void* data, std::size_t bytes, Stream) {
-        calls += data == &calls ? '-' + std::to_string(bytes) : "?";
-      }};
+  Allocator allocator{[this](std::size_t bytes, Stream) -> void* {
+                        calls += '+' + std::to_string(bytes);
+                        return bytes <= 1000 ? &calls : nullptr;
+                      },
+                      [this](void* data, std::size_t bytes, Stream) {
+                        calls += data == &calls ? '-' + std::to_string(bytes) : "?";
+                      }};
 };
 
 }  // namespace

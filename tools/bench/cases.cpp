@@ -48,7 +48,7 @@ class Members {
     for (const auto& [key, value] : json_.items()) {
       if (taken_.count(key) == 0) {
         throw ArgumentError(fmt::format(
-            "a shape of {} has no '{}' (beside what else is given); known are:\n{}", op_, key, kCaseHelp));
+            "a shape of {} has no '{}'; known are:\n{}", op_, key, kCaseHelp));
       }
     }
   }

@@ -22,6 +22,12 @@ struct CacheOptions {
   std::string name, cubin;
 };
 
+/// "rms_norm HIDDEN=4096 ...", without the schedule, which `show` tells.
+std::string problem_of(const cache::Listed& listed) {
+  const std::string spec = field_of(listed, "spec");
+  return spec.substr(0, spec.find(" | "));
+}
+
 int run_path() {
   put(cache_path().string() + '\n');
   return 0;
@@ -35,13 +41,12 @@ int run_ls(const CacheOptions& options) {
     put_json(json);
     return 0;
   }
-  Table table({{"name"}, {"arch"}, {"size", Column::right}, {"last used"}, {"spec"}});
+  Table table({{"name"}, {"arch"}, {"size", Column::right}, {"last used"}, {"problem"}});
   std::uint64_t bytes = 0;
   for (const cache::Listed& listed : entries) {
     bytes += listed.bytes;
     table.add({short_name(listed.key), field_of(listed, "architecture"), size_text(listed.bytes),
-               time_text(listed.used),
-               listed.intact ? field_of(listed, "spec") : "damaged: " + listed.problem});
+               time_text(listed.used), listed.intact ? problem_of(listed) : "damaged: " + listed.problem});
   }
   put(table.print(text_width()));
   put(fmt::format("{} entries, {}\n", entries.size(), size_text(bytes)));
@@ -128,9 +133,9 @@ void setup_cache(CLI::App& app) {
                   "  sprue cache show 3f9a0c\n"
                   "  sprue cache show 3f9a0c --source > kernel.cu\n"
                   "  sprue cache show 3f9a0c --cubin kernel.cubin && cuobjdump -sass kernel.cubin\n");
-  show.add_option("NAME", options->name, "The first digits of the entry's name")->required();
+  show.add_option("NAME", options->name, "The first digits of the entry's name")->type_name("")->required();
   show.add_flag("--source", options->source, "Print the rendered source");
-  show.add_option("--cubin", options->cubin, "Write the machine code to FILE");
+  show.add_option("--cubin", options->cubin, "Write the machine code to FILE")->type_name("FILE");
   show.add_flag("--json", options->json, "Print JSON");
   on_run(show, [options] { return run_show(*options); });
 

@@ -40,10 +40,10 @@ fs::path writable_cache() {
 int report(const cache::GcResult& result, const ChangeOptions& options) {
   if (options.json) {
     put_json(nlohmann::ordered_json{{"removed_entries", result.removed_entries},
-                               {"removed_bytes", result.removed_bytes},
-                               {"removed_leftovers", result.removed_leftovers},
-                               {"kept_entries", result.kept_entries},
-                               {"kept_bytes", result.kept_bytes}});
+                                    {"removed_bytes", result.removed_bytes},
+                                    {"removed_leftovers", result.removed_leftovers},
+                                    {"kept_entries", result.kept_entries},
+                                    {"kept_bytes", result.kept_bytes}});
   } else {
     put(fmt::format("removed {} entries, {}, and {} leftover files; kept {} entries, {}\n",
                     result.removed_entries, size_text(result.removed_bytes), result.removed_leftovers,
@@ -137,8 +137,9 @@ void setup_cache_changes(CLI::App& group) {
       add_command(group, "gc", "Remove the least recently used entries and what killed writers left",
                   "  sprue cache gc --limit 512M\n");
   gc.add_option_function<std::string>(
-      "--limit", [](const std::string& limit) { setenv("SPRUE_CACHE_LIMIT", limit.c_str(), 1); },
-      "Bytes to keep, such as 512M or 2G; 0: all (SPRUE_CACHE_LIMIT; default 1G)");
+        "--limit", [](const std::string& limit) { setenv("SPRUE_CACHE_LIMIT", limit.c_str(), 1); },
+        "Bytes to keep, such as 512M or 2G; 0: all (SPRUE_CACHE_LIMIT; default 1G)")
+      ->type_name("BYTES");
   gc.add_flag("--json", options->json, "Print JSON");
   on_run(gc, [options] { return run_gc(*options); });
 
@@ -152,16 +153,16 @@ void setup_cache_changes(CLI::App& group) {
       add_command(group, "export", "Write entries to one read-only file for images and fleets",
                   "  sprue cache export --pack kernels.pack --arch sm_90\n"
                   "  SPRUE_CACHE_READONLY=kernels.pack ./server\n");
-  exporting.add_option("NAME", options->names, "Only entries whose names start so");
-  exporting.add_option("--pack", options->pack, "The FILE to write")->required();
-  exporting.add_option("--kernel", options->kernel, "Only entries of this kernel");
-  exporting.add_option("--arch", options->arch, "Only entries for this architecture");
+  exporting.add_option("NAME", options->names, "Only entries whose names start so")->type_name("");
+  exporting.add_option("--pack", options->pack, "The FILE to write")->type_name("FILE")->required();
+  exporting.add_option("--kernel", options->kernel, "Only entries of this kernel")->type_name("KERNEL");
+  exporting.add_option("--arch", options->arch, "Only entries for this architecture")->type_name("ARCH");
   on_run(exporting, [options] { return run_export(*options); });
 
   CLI::App& importing =
       add_command(group, "import", "Add the entries of a pack or of another cache directory",
                   "  sprue cache import kernels.pack\n");
-  importing.add_option("FROM", options->from, "A pack or a cache directory")->required();
+  importing.add_option("FROM", options->from, "A pack or a cache directory")->type_name("")->required();
   on_run(importing, [options] { return run_import(*options); });
 }
 

@@ -1,6 +1,7 @@
 // sprue doctor: what this machine has, what would go wrong, and what to do about it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "commands/doctor_checks.h"
 #include "output.h"
 #include "sprue/version.h"
+#include "table.h"
 
 namespace sprue::tools {
 namespace {
@@ -27,13 +29,26 @@ int verdict(const Findings& findings) {
   return kOk;
 }
 
+/// `text` in a column of its own; its first line behind `mark`.
+void put_column(std::string mark, const std::string& text) {
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    for (const std::string& line :
+         wrap(text.substr(start, end - start), static_cast<std::size_t>(text_width()) - 22)) {
+      put(fmt::format("{:<22}{}\n", mark, line));
+      mark.clear();
+    }
+    start = end + 1;
+  }
+}
+
 void print_text(const Findings& findings) {
   std::string area;
   for (const Finding& finding : findings) {
     const std::string title = finding.area == area ? "" : finding.area;
     area = finding.area;
-    put(fmt::format("{:<12} {:<8} {}\n", title, kLevels[finding.level], finding.text));
-    if (!finding.advice.empty()) put(fmt::format("{:<21} -> {}\n", "", finding.advice));
+    put_column(fmt::format("{:<12} {:<8}", title, kLevels[finding.level]), finding.text);
+    put_column("", finding.advice.empty() ? "" : "-> " + finding.advice);
   }
   const int code = verdict(findings);
   put(code == kOk     ? "\nKernels can be launched on this machine.\n"

@@ -59,12 +59,19 @@ void setup_emit(CLI::App& app) {
                   "      --arch sm_90 -o attention.cu --cubin attention.cubin --log\n"
                   "The source is complete: nvcc -arch=sm_90 -cubin attention.cu compiles it, too.\n");
   const auto options = std::make_shared<EmitOptions>();
-  command.add_option("KERNEL", options->kernel, "A kernel that `sprue list` names")->required();
-  command.add_option("PARAMETERS", options->values,
-                     "NAME=VALUE ...: its problem, and its schedule where it should differ");
-  command.add_option("--arch", options->arch, "GPU architecture, such as sm_90; default: this machine's GPU");
-  command.add_option("-o,--output", options->output, "Write the source to FILE instead of standard output");
-  command.add_option("--cubin", options->cubin, "Compile, and write the machine code to FILE");
+  command.add_option("KERNEL", options->kernel, "A kernel that `sprue list` names")
+      ->type_name("")
+      ->required();
+  command
+      .add_option("PARAMETERS", options->values,
+                  "NAME=VALUE ...: its problem, and its schedule where it should differ")
+      ->type_name("");
+  command.add_option("--arch", options->arch, "GPU architecture, such as sm_90; default: this machine's GPU")
+      ->type_name("ARCH");
+  command.add_option("-o,--output", options->output, "Write the source here instead of to standard output")
+      ->type_name("FILE");
+  command.add_option("--cubin", options->cubin, "Compile, and write the machine code here")
+      ->type_name("FILE");
   command.add_flag("--log", options->log, "Compile, and print the compiler's log to standard error");
   add_runtime_options(command);
   on_run(command, [options] { return run(*options); });

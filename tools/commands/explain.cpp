@@ -34,20 +34,20 @@ struct Explanation {
   Architecture device, arch;
   Source source;
   std::vector<Reason> problem, schedule;
-  std::string tuned;  ///< What became of the tuned rows.
-  std::string cache;  ///< Where the kernel is, or what happens because it is nowhere.
+  std::string defaults, tuned;  ///< The default row that holds; what became of the tuned rows.
+  std::string cache;            ///< Where the kernel is, or what happens because it is nowhere.
 };
 
 std::string describe(const codegen::Manifest& manifest, const codegen::ScheduleRow& row) {
   std::string text =
-      fmt::format("default row {} of {}", &row - manifest.defaults.data() + 1, manifest.defaults.size());
+      fmt::format("row {} of {}", &row - manifest.defaults.data() + 1, manifest.defaults.size());
   if (row.when) text += ", for " + row.when->text();
   if (!row.measured.empty()) text += "; measured: " + row.measured;
   return text;
 }
 
 std::string describe(const codegen::TunedRow& row) {
-  std::string text = "tuned row " + row.origin;
+  std::string text = row.origin;
   if (!row.measured.device.empty()) {
     text += fmt::format("; measured: {:.1f} us, {}, {}", row.measured.median_us, row.measured.device,
                         row.measured.date);
@@ -61,7 +61,7 @@ const codegen::TunedRow* usable_row(const codegen::TunedTable& table, const code
                                     std::string& why) {
   const codegen::TunedRow* row = table.find(manifest.kernel, spec.problem, arch);
   if (row == nullptr) {
-    why = "no tuned row fits this problem and architecture";
+    why = "none fits this problem and architecture";
     return nullptr;
   }
   spec.schedule = given;
@@ -101,16 +101,14 @@ Explanation explain(RuntimeImpl& runtime, const ExplainOptions& options) {
   const codegen::TunedRow* tuned =
       usable_row(table, manifest, spec, request.schedule, result.arch, result.tuned);
   for (const auto& [name, value] : spec.problem) {
-    result.problem.push_back(
-        {name, print(value), request.problem.contains(name) ? "given" : "default of the parameter"});
+    result.problem.push_back({name, print(value), request.problem.contains(name) ? "given" : "default"});
   }
   for (const auto& [name, value] : spec.schedule) {
     const bool is_tuned = tuned != nullptr && tuned->schedule.contains(name);
-    result.schedule.push_back({name, print(value),
-                               request.schedule.contains(name) ? "given"
-                               : is_tuned                      ? describe(*tuned)
-                                                               : describe(manifest, row)});
+    const char* reason = request.schedule.contains(name) ? "given" : is_tuned ? "tuned row" : "default row";
+    result.schedule.push_back({name, print(value), reason});
   }
+  result.defaults = describe(manifest, row);
   result.cache = find_in_cache(runtime, result.source, result.arch);
   return result;
 }
@@ -139,15 +137,16 @@ int run(const ExplainOptions& options) {
   const LaunchShape& launch = e.source.launch;
   if (options.json) {
     put_json(ordered_json{{"kernel", options.kernel},
-                     {"device", e.device.name()},
-                     {"architecture", e.arch.name()},
-                     {"problem", to_json(e.problem)},
-                     {"schedule", to_json(e.schedule)},
-                     {"tuned", e.tuned},
-                     {"threads", launch.threads},
-                     {"shared_bytes", launch.shared_bytes},
-                     {"rows_per_block", launch.rows_per_block},
-                     {"cache", e.cache}});
+                          {"device", e.device.name()},
+                          {"architecture", e.arch.name()},
+                          {"problem", to_json(e.problem)},
+                          {"schedule", to_json(e.schedule)},
+                          {"default_row", e.defaults},
+                          {"tuned_row", e.tuned},
+                          {"threads", launch.threads},
+                          {"shared_bytes", launch.shared_bytes},
+                          {"rows_per_block", launch.rows_per_block},
+                          {"cache", e.cache}});
     return 0;
   }
   put(fmt::format(
@@ -155,9 +154,13 @@ int run(const ExplainOptions& options) {
       e.arch == e.device ? "" : fmt::format(", which is what a {} device gets", e.device.name())));
   put(print_reasons("problem", e.problem));
   put(print_reasons("schedule", e.schedule));
-  put(fmt::format("launch  {} threads, {} bytes of dynamic shared memory and {} rows per block\n",
-                  launch.threads, launch.shared_bytes, launch.rows_per_block));
-  put(fmt::format("tuned   {}\ncache   {}\n", e.tuned, e.cache));
+  Table rest({{"launch"},
+              {fmt::format("{} threads, {} bytes of dynamic shared memory and {} rows per block",
+                           launch.threads, launch.shared_bytes, launch.rows_per_block)}});
+  rest.add({"default row", e.defaults});
+  rest.add({"tuned row", e.tuned});
+  rest.add({"cache", e.cache});
+  put(rest.print(text_width()));
   return 0;
 }
 
@@ -169,11 +172,16 @@ void setup_explain(CLI::App& app) {
                   "  sprue explain rms_norm SCALAR=bf16 HIDDEN=4096 HAS_WEIGHT=true --arch sm_90\n"
                   "  sprue explain --diff 3f9a0c 81d2aa\n");
   const auto options = std::make_shared<ExplainOptions>();
-  auto* kernel = command.add_option("KERNEL", options->kernel, "A kernel that `sprue list` names");
-  command.add_option("PARAMETERS", options->values,
-                     "NAME=VALUE ...: its problem, and its schedule where it should differ");
-  command.add_option("--arch", options->arch, "GPU architecture, such as sm_90; default: this machine's GPU");
+  auto* kernel =
+      command.add_option("KERNEL", options->kernel, "A kernel that `sprue list` names")->type_name("");
+  command
+      .add_option("PARAMETERS", options->values,
+                  "NAME=VALUE ...: its problem, and its schedule where it should differ")
+      ->type_name("");
+  command.add_option("--arch", options->arch, "GPU architecture, such as sm_90; default: this machine's GPU")
+      ->type_name("ARCH");
   command.add_option("--diff", options->diff, "Two entries: names as in `sprue cache ls`, or files")
+      ->type_name("A B")
       ->expected(2)
       ->excludes(kernel);
   command.add_flag("--json", options->json, "Print JSON");

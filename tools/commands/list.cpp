@@ -65,14 +65,26 @@ std::string print_parameters(const std::vector<Parameter>& parameters) {
   return table.print(text_width());
 }
 
+/// `text` wrapped, its first line behind `mark`.
+std::string paragraph(std::string mark, const std::string& text) {
+  std::string out;
+  for (const std::string& line : wrap(text, static_cast<std::size_t>(text_width()) - 5)) {
+    out += fmt::format("{:>3}  {}\n", mark, line);
+    mark.clear();
+  }
+  return out;
+}
+
 std::string print_defaults(const Manifest& manifest) {
-  Table table({{"row"}, {"when"}, {"architectures"}, {"schedule"}});
+  std::string text;
   for (std::size_t i = 0; i < manifest.defaults.size(); ++i) {
     const codegen::ScheduleRow& row = manifest.defaults[i];
-    table.add({std::to_string(i + 1), row.when ? row.when->text() : "otherwise",
-               row.architectures.empty() ? "any" : codegen::join(row.architectures), print(row.schedule)});
+    std::string when = row.when ? row.when->text() : "otherwise";
+    if (!row.architectures.empty()) when += " on " + codegen::join(row.architectures);
+    text += paragraph(std::to_string(i + 1), when) + paragraph("", print(row.schedule));
+    if (!row.measured.empty()) text += paragraph("", "measured: " + row.measured);
   }
-  return table.print(text_width());
+  return text;
 }
 
 std::string print_kernel(const Manifest& manifest) {
@@ -84,7 +96,7 @@ std::string print_kernel(const Manifest& manifest) {
   text += "\nDefault schedules: the first row that holds\n" + print_defaults(manifest);
   if (!manifest.rules.empty()) text += "\nRules that a spec must satisfy\n";
   for (const codegen::Rule& rule : manifest.rules) {
-    text += fmt::format("  {}\n    {}\n", rule.condition.text(), rule.reason);
+    text += paragraph("-", rule.reason + ':') + paragraph("", rule.condition.text());
   }
   return text;
 }
@@ -118,7 +130,7 @@ void setup_list(CLI::App& app) {
                   "  sprue list attention_portable\n"
                   "  sprue list --json | jq '.[].kernel'\n");
   const auto options = std::make_shared<ListOptions>();
-  command.add_option("KERNEL", options->kernel, "The kernel to show");
+  command.add_option("KERNEL", options->kernel, "The kernel to show")->type_name("");
   command.add_flag("--json", options->json, "Print JSON");
   add_runtime_options(command);
   on_run(command, [options] { return run(*options); });

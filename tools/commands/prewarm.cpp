@@ -48,7 +48,10 @@ std::vector<Architecture> architectures_for(const codegen::PrewarmEntry& entry,
 /// A spec that cannot be rendered becomes an item that has failed already.
 PrewarmItem plan_item(const RuntimeImpl& runtime, const codegen::PrewarmEntry& entry,
                       const Architecture& arch) {
-  PrewarmItem item{.job = {.spec = {entry.kernel, entry.problem, entry.schedule}, .arch = arch}};
+  const codegen::Manifest& manifest = runtime.manifest(entry.kernel);
+  PrewarmItem item{.job = {.spec = {entry.kernel, entry.problem, entry.schedule}, .arch = arch},
+                   .problem = print_short(manifest, entry.problem)};
+  if (!entry.schedule.empty()) item.problem += " | " + print(entry.schedule);
   try {
     item.job.spec = runtime.specify({entry.kernel, entry.problem, entry.schedule}, arch);
     const Source source = runtime.render(item.job.spec);
@@ -80,7 +83,7 @@ PrewarmReport plan(const RuntimeImpl& runtime, const PrewarmOptions& options) {
 
 std::string outcome(const PrewarmItem& item) {
   const JobResult& result = *item.result;
-  const std::string name = fmt::format("{} {}", item.job.spec.kernel, item.job.arch.name());
+  const std::string name = fmt::format("{} {} {}", item.job.arch.name(), item.job.spec.kernel, item.problem);
   if (!result.error.empty()) return name + ": failed";
   if (result.origin != "compiled") return name + ": cached";
   return fmt::format("{}: compiled in {:.0f} ms", name, result.compile_ms);
@@ -107,6 +110,7 @@ void build(PrewarmReport& report, const PrewarmOptions& options) {
     item.result = answer.fate.empty()
                       ? decode_result(answer.line)
                       : JobResult{.error = "the worker process was " + answer.fate, .exit_code = kUnexpected};
+    for (const std::string& line : item.result->log) progress.say(line);
     progress.step(outcome(item));
   });
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -168,14 +172,20 @@ void setup_prewarm(CLI::App& app) {
   const auto options = std::make_shared<PrewarmOptions>();
   options->workers = std::max(1u, std::thread::hardware_concurrency());
   command.add_option("MANIFEST", options->manifest, "JSON file of kernels; default: the one that ships")
+      ->type_name("")
       ->required();
-  command.add_option(
-      "--arch", options->architectures,
-      "GPU architectures, such as sm_80,sm_90a; default: those that the manifest names, else this GPU");
+  command
+      .add_option(
+          "--arch", options->architectures,
+          "GPU architectures, such as sm_80,sm_90a; default: those that the manifest names, else this GPU")
+      ->type_name("ARCH");
   command.add_option("-j,--jobs", options->workers, "Worker processes; default: one per processor")
+      ->type_name("N")
       ->check(CLI::Range(1, 1024));
-  command.add_option("--pack", options->pack,
-                     "Also write all of these kernels to one FILE, for SPRUE_CACHE_READONLY");
+  command
+      .add_option("--pack", options->pack,
+                  "Also write all of these kernels to one FILE, for SPRUE_CACHE_READONLY")
+      ->type_name("FILE");
   command.add_flag("--force", options->force, "Build again what is in the cache");
   command.add_flag("--fail-on-spill", options->fail_on_spill,
                    "Exit code 8 if a kernel spills or has a ptxas performance advisory");

@@ -19,10 +19,9 @@ bool is_suspect(const JobResult& result) {
 }
 
 std::string label(const PrewarmItem& item) {
-  return fmt::format("{} {} ({})", item.job.spec.kernel, item.job.arch.name(), print(item.job.spec.problem));
+  return fmt::format("{} {} {}", item.job.spec.kernel, item.job.arch.name(), item.problem);
 }
 
-/// "built" to a reader: "compiled" now, or "cached" before.
 std::string status(const PrewarmItem& item) {
   if (!item.result) return "not reached";
   if (!item.result->error.empty()) return "failed";
@@ -50,6 +49,31 @@ ordered_json to_json(const PrewarmItem& item) {
                {"static_shared_bytes", result.resources.static_shared_bytes},
                {"advisories", result.resources.advisories}});
   return json;
+}
+
+const std::vector<Column> kColumns = {
+    {"arch"},
+    {"status"},
+    {"ms", Column::right},
+    {"regs", Column::right},
+    {"spill", Column::right},
+    {"shared", Column::right},
+    {"problem"},
+};
+
+std::vector<std::string> row(const PrewarmItem& item) {
+  std::vector<std::string> cells{item.job.arch.name(), status(item)};
+  if (item.result && item.result->error.empty()) {
+    const Resources& resources = item.result->resources;
+    cells.push_back(fmt::format("{:.0f}", item.result->compile_ms));
+    cells.push_back(std::to_string(resources.registers));
+    cells.push_back(std::to_string(resources.spill_bytes));
+    cells.push_back(std::to_string(item.shared_bytes + resources.static_shared_bytes));
+  } else {
+    cells.insert(cells.end(), 4, "-");
+  }
+  cells.push_back(item.problem);
+  return cells;
 }
 
 std::string summary(const PrewarmReport& report) {
@@ -81,39 +105,23 @@ int PrewarmReport::failure() const {
 }
 
 std::string print_table(const PrewarmReport& report, int width) {
-  Table table({{"kernel"},
-               {"arch"},
-               {"status"},
-               {"ms", Column::right},
-               {"regs", Column::right},
-               {"spill", Column::right},
-               {"shared", Column::right},
-               {"problem"}});
-  for (const PrewarmItem& item : report.items) {
-    std::vector<std::string> row{item.job.spec.kernel, item.job.arch.name(), status(item)};
-    if (item.result && item.result->error.empty()) {
-      const Resources& resources = item.result->resources;
-      row.push_back(fmt::format("{:.0f}", item.result->compile_ms));
-      row.push_back(std::to_string(resources.registers));
-      row.push_back(std::to_string(resources.spill_bytes));
-      row.push_back(std::to_string(item.shared_bytes + resources.static_shared_bytes));
-    } else {
-      row.insert(row.end(), 4, "-");
-    }
-    row.push_back(print(item.job.spec.problem));
-    table.add(std::move(row));
-  }
-  std::string text = table.print(width);
-
+  std::map<std::string, Table> tables;                       // by kernel
   std::map<std::string, std::vector<std::string>> failures;  // one message for all that failed alike
+  std::string advisories;
   for (const PrewarmItem& item : report.items) {
+    tables.try_emplace(item.job.spec.kernel, kColumns).first->second.add(row(item));
     if (!item.result) continue;
     if (!item.result->error.empty()) failures[item.result->error].push_back(label(item));
-    for (const std::string& advisory : item.result->resources.advisories)
-      text += fmt::format("\n{}:\n  {}\n", label(item), advisory);
+    for (const std::string& advisory : item.result->resources.advisories) {
+      advisories += fmt::format("advisory: {}\n  {}\n", label(item), advisory);
+    }
   }
-  for (const auto& [error, labels] : failures)
-    text += fmt::format("\nfailed: {}\n{}\n", fmt::join(labels, "\n        "), error);
+  std::string text;
+  for (const auto& [kernel, table] : tables) text += fmt::format("{}\n{}\n", kernel, table.print(width));
+  text += advisories;
+  for (const auto& [error, labels] : failures) {
+    text += fmt::format("failed: {}\n{}\n\n", fmt::join(labels, "\n        "), error);
+  }
   for (const std::string& skipped : report.skipped) text += "skipped: " + skipped + '\n';
   return text + summary(report);
 }

@@ -11,8 +11,9 @@ namespace sprue::tools {
 
 struct PrewarmItem {
   Job job;
-  std::size_t weight = 0;           ///< Guess of the compile time, in no unit: the heaviest start first.
-  int shared_bytes = 0;             ///< Dynamic, per block.
+  std::string problem;                   ///< For people.
+  std::size_t weight = 0;                ///< Guess of the compile time, in no unit: the heaviest start first.
+  int shared_bytes = 0;                  ///< Dynamic, per block.
   std::optional<JobResult> result = {};  ///< Nothing: not reached before an interruption.
 };
 

@@ -79,8 +79,12 @@ void setup_record(CLI::App& app) {
       "Kernels are added to a manifest that exists. The exit code is the program's own; 8 if it\n"
       "asked for no kernel. Setting SPRUE_RECORD=FILE does the same for a program run elsewhere.\n");
   const auto options = std::make_shared<RecordOptions>();
-  command.add_option("MANIFEST", options->manifest, "JSON file to write or to add to")->required();
-  command.add_option("PROGRAM", options->program, "The program and its arguments, behind --")->required();
+  command.add_option("MANIFEST", options->manifest, "JSON file to write or to add to")
+      ->type_name("")
+      ->required();
+  command.add_option("PROGRAM", options->program, "The program and its arguments, behind --")
+      ->type_name("")
+      ->required();
   on_run(command, [options] { return run(*options); });
 }
 

@@ -1,6 +1,7 @@
 // sprue worker: builds kernels for `sprue prewarm`, which starts it; not listed in --help.
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "cache/directory.h"
 #include "command.h"
@@ -26,15 +27,19 @@ JobResult build(RuntimeImpl& runtime, const Job& job, bool force, const std::fun
 }
 
 int run(bool force) {
-  RuntimeOptions options = runtime_options();
+  std::vector<std::string> log;  // goes with the answer, so that it does not break into the progress bar
+  RuntimeOptions options = runtime_options([&log](const std::string& line) { log.push_back(line); });
   if (force) options.read_only_caches.clear();
   RuntimeImpl runtime(std::move(options));
   serve_jobs([&](const std::string& line, const std::function<bool()>& cancelled) {
+    JobResult result;
     try {
-      return encode(build(runtime, decode_job(line), force, cancelled));
+      result = build(runtime, decode_job(line), force, cancelled);
     } catch (const std::exception& error) {
-      return encode(JobResult{.error = error.what(), .exit_code = exit_code(error)});
+      result = {.error = error.what(), .exit_code = exit_code(error)};
     }
+    result.log = std::exchange(log, {});
+    return encode(result);
   });
   return 0;
 }

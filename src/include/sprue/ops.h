@@ -3,7 +3,8 @@
 //   sprue::rms_norm(runtime, {.y = y, .x = x, .weight = w}, stream);
 //
 // Every operator has a prepare() overload that renders, compiles and loads its kernel for the current device without
-// launching it: do that before CUDA-graph capture, where a kernel that is not loaded is a CaptureError.
+// launching it: do that before CUDA-graph capture, where a kernel that is not loaded is a CaptureError. Its tensors may
+// have null data: shapes and strides choose the kernel, and memory that is still to come counts as 16-byte aligned.
 // Errors: ArgumentError (fix the call), CompileError, CudaError, NotPrewarmedError, CaptureError; see sprue/error.h.
 #pragma once
 

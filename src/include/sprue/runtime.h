@@ -29,11 +29,11 @@ struct SPRUE_API RuntimeOptions {
   std::filesystem::path cache_directory;               ///< The private, writable cache; empty with `disk_cache`: the default place.
   std::vector<std::filesystem::path> read_only_caches; ///< Directories or pack files, looked at after the private cache.
   std::uint64_t cache_limit_bytes = std::uint64_t{1} << 30;  ///< Least recently used kernels go first; 0: no limit.
-  bool disk_cache = true;                              ///< false: nothing is read from or written to disk.
+  bool disk_cache = true;                              ///< false: no kernel is read from or written to disk, whatever the options above say.
   bool require_prewarmed = false;                      ///< A cache miss is a NotPrewarmedError and nothing compiles.
   std::filesystem::path template_directory;            ///< Files here replace the embedded templates of the same path.
   std::vector<std::filesystem::path> tuned;            ///< Tuned schedules: JSON files, or directories of them; later ones win.
-  std::filesystem::path record;                        ///< Append every kernel that is asked for to this prewarm manifest.
+  std::filesystem::path record;                        ///< Append every kernel that is asked for to this prewarm manifest, each once.
   std::string nvrtc;                                   ///< libnvrtc or its directory; empty: search.
   Allocator allocator;                                 ///< Empty: the driver's stream-ordered allocator.
   LogSink log;                                         ///< Silent when empty.

@@ -1,0 +1,249 @@
+// attention on the GPU against double precision: shapes, head dimensions, masks, layouts, scales, schedules.
+#include <cmath>
+#include <iterator>
+
+#include "driver/device.h"
+#include "ops/attention_call.h"
+#include "ops/fixture.h"
+#include "reference/compare.h"
+#include "reference/random.h"
+#include "sprue/error.h"
+#include "support/catch.h"
+#include "support/gpu.h"
+
+namespace sprue::test {
+namespace {
+
+constexpr std::int64_t kLengths[] = {1, 7, 63, 64, 65, 113, 128, 129, 257, 1023};
+
+DType alternate(std::int64_t i) {
+  return i % 2 == 0 ? DType::bf16 : DType::f16;
+}
+
+Values problem_of(const AttentionCase& c, std::int64_t alignment) {
+  return {{"SCALAR", std::string(name_of(c.dtype))},
+          {"HEAD_DIM", c.shape.head_dim},
+          {"HEAD_DIM_V", c.shape.head_dim_v},
+          {"CAUSAL", c.shape.causal},
+          {"HAS_LSE", c.lse},
+          {"ALIGNMENT", alignment}};
+}
+
+}  // namespace
+
+TEST_CASE("attention: sequences of every length, both masks", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  std::vector<AttentionCase> cases;
+  for (const bool causal : {false, true}) {
+    for (const std::int64_t length : kLengths) {
+      cases.push_back(sequences(length, length, 64, causal, DType::bf16));
+      cases.push_back(sequences(length, length, 128, causal, DType::f16));
+    }
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: more queries than keys, and more keys than queries", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  constexpr std::int64_t kPairs[][2] = {{1, 1023}, {7, 65},  {64, 1023}, {113, 257}, {128, 129}, {2, 1},
+                                        {65, 7},   {129, 1}, {257, 113}, {1023, 64}, {300, 128}};
+  std::vector<AttentionCase> cases;
+  for (const bool causal : {false, true}) {
+    for (const auto& [seqlen_q, seqlen_k] : kPairs) {
+      cases.push_back(sequences(seqlen_q, seqlen_k, 64, causal, DType::bf16));
+      cases.push_back(sequences(seqlen_q, seqlen_k, 128, causal, DType::f16));
+    }
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: no keys give out 0 and lse -infinity", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  check_all(shared_runtime(),
+            {sequences(70, 0, 64, false, DType::bf16), sequences(70, 0, 64, true, DType::bf16)});
+}
+
+TEST_CASE("attention: nothing to compute is no launch", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  Runtime& runtime = shared_runtime();
+  AttentionCase no_queries = sequences(0, 64, 64, false, DType::bf16),
+                no_batch = sequences(64, 64, 64, true, DType::bf16);
+  no_batch.shape.batch = 0;
+  const auto before = runtime.counters().launches;
+  CHECK(fault_of(runtime, no_queries) == "");
+  CHECK(fault_of(runtime, no_batch) == "");
+  CHECK(runtime.counters().launches == before);
+}
+
+TEST_CASE("attention: every head dimension", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  std::vector<AttentionCase> cases;
+  for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+    cases.push_back(sequences(130, 195, head_dim, false, alternate(head_dim / 8)));
+    cases.push_back(sequences(195, 130, head_dim, true, alternate(head_dim / 8 + 1)));
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: values of another dimension than keys", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  constexpr std::int64_t kPairs[][2] = {{64, 128}, {128, 64}, {192, 128}, {8, 256},
+                                        {256, 8},  {72, 40},  {40, 104},  {24, 16}};
+  std::vector<AttentionCase> cases;
+  for (const auto& [head_dim, head_dim_v] : kPairs) {
+    for (const bool causal : {false, true}) {
+      AttentionCase c = sequences(99, 131, head_dim, causal, alternate(head_dim / 8));
+      c.shape.head_dim_v = head_dim_v;
+      cases.push_back(c);
+    }
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: heads that share keys and values", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  constexpr std::int64_t kHeads[][2] = {{1, 1}, {4, 2}, {6, 3}, {8, 1}, {5, 5}, {32, 4}};
+  std::vector<AttentionCase> cases;
+  for (const auto& [heads, kv_heads] : kHeads) {
+    AttentionCase c = sequences(77, 100, 64, heads % 2 == 0, DType::bf16);
+    c.shape.heads = heads;
+    c.shape.kv_heads = kv_heads;
+    cases.push_back(c);
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: layouts, padded strides and misaligned addresses", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  const std::vector<int> heads_first = {0, 2, 1, 3}, sequence_first = {1, 0, 2, 3};
+  const Layout layouts[] = {{.order = heads_first},
+                            {.order = sequence_first},
+                            {.padding = 8},
+                            {.order = heads_first, .padding = 24},
+                            {.padding = 4},
+                            {.padding = 2},
+                            {.padding = 1},
+                            {.offset = 4},
+                            {.offset = 2},
+                            {.offset = 1},
+                            {.order = heads_first, .padding = 3, .offset = 5}};
+  std::vector<AttentionCase> cases;
+  for (const Layout& layout : layouts) {
+    for (const std::int64_t head_dim : {64, 72}) {
+      AttentionCase c = sequences(129, 200, head_dim, head_dim == 64, alternate(head_dim / 8));
+      c.layout = layout;
+      c.lse_layout = {.order = {0, 2, 1}};
+      cases.push_back(c);
+    }
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: packed q, k and v are views of one tensor", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  const AttentionCase c = sequences(113, 113, 64, true, DType::f16);
+  const auto& s = c.shape;
+  const std::int64_t row = s.heads * s.head_dim;
+  const auto values = reference::random_normal(s.batch * s.seqlen_q * 3 * row, 5, c.dtype);
+  DeviceTensor packed(c.dtype, {s.batch, s.seqlen_q, 3, s.heads, s.head_dim});
+  DeviceTensor out(c.dtype, {s.batch, s.seqlen_q, s.heads, s.head_dim});
+  packed.write(values);
+
+  std::vector<float> parts[3];
+  ConstTensor views[3];
+  for (int part = 0; part < 3; ++part) {
+    for (std::int64_t token = 0; token < s.batch * s.seqlen_q; ++token) {
+      const auto first = values.begin() + (3 * token + part) * row;
+      parts[part].insert(parts[part].end(), first, first + row);
+    }
+    views[part] = ConstTensor(static_cast<const char*>(packed.tensor().data) + 2 * part * row, c.dtype,
+                              {s.batch, s.seqlen_q, s.heads, s.head_dim},
+                              {s.seqlen_q * 3 * row, 3 * row, s.head_dim, 1});
+  }
+  attention(shared_runtime(),
+            {.out = out.tensor(), .q = views[0], .k = views[1], .v = views[2], .causal = true});
+  const reference::AttentionInputs in{parts[0], parts[1], parts[2]};
+  const auto comparison = reference::compare(out.read(), reference::attention(s, in).out,
+                                             reference::naive_attention(s, in, c.dtype));
+  INFO(comparison.print());
+  CHECK(comparison.passed());
+  CHECK(packed.intact());
+  CHECK(out.intact());
+}
+
+TEST_CASE("attention: without lse", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  AttentionCase c = sequences(200, 150, 64, true, DType::bf16);
+  c.lse = false;
+  check_all(shared_runtime(), {c});
+}
+
+TEST_CASE("attention: scales and large scores", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  std::vector<AttentionCase> cases;
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    for (const bool causal : {false, true}) {
+      AttentionCase c = sequences(140, 270, 64, causal, dtype);
+      for (const float scale : {0.01f, 0.5f, 1.0f}) {
+        c.shape.scale = scale;
+        cases.push_back(c);
+      }
+      c.shape.scale = NAN;
+      c.magnitude = 50;
+      cases.push_back(c);
+    }
+  }
+  check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention: a scale of zero or below is computed or refused, never ignored", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  for (const float scale : {0.0f, -0.125f, -1.0f}) {
+    for (const bool causal : {false, true}) {
+      AttentionCase c = sequences(70, 130, 64, causal, DType::f16);
+      c.shape.scale = scale;
+      INFO(c.print() << ", scale " << scale);
+      try {
+        CHECK(fault_of(shared_runtime(), c) == "");
+      } catch (const ArgumentError& error) {
+        CHECK_THAT(error.what(), Contains("scale"));
+      }
+    }
+  }
+}
+
+TEST_CASE("attention: the same call gives the same bits", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {64, 128}) {
+    AttentionCall call(sequences(513, 700, head_dim, head_dim == 64, DType::bf16));
+    call.run(shared_runtime());
+    const auto first = call.result_bytes();
+    for (int repetition = 0; repetition < 20; ++repetition) {
+      call.poison();
+      call.run(shared_runtime());
+      CHECK(call.result_bytes() == first);
+    }
+  }
+}
+
+TEST_CASE("attention: every schedule computes the same", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  AttentionCase large = sequences(300, 333, 128, true, DType::bf16),
+                odd = sequences(129, 200, 72, false, DType::f16);
+  odd.shape.head_dim_v = 40;
+  for (const AttentionCase& c : {large, odd}) {
+    const Values problem = problem_of(c, 16);
+    AttentionCall call(c);
+    for (const Values& schedule : built_schedules("attention_portable", problem)) {
+      Runtime runtime(with_schedule("attention_portable", problem, schedule));
+      INFO(c.print() << " | " << print(schedule));
+      CHECK_THAT(prepare(runtime, call.args()).spec, EndsWith("| " + print(schedule)));
+      call.poison();
+      call.run(runtime);
+      driver::synchronize_device();
+      CHECK(call.fault() == "");
+    }
+  }
+}
+
+}  // namespace sprue::test
