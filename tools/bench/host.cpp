@@ -108,6 +108,7 @@ void add_launch_figures(const RuntimeOptions& options, std::vector<HostFigure>& 
   const RmsNormParams params{tiny.y.data(), tiny.x.data(), tiny.weight.data(), 1,
                              {1},           {kHidden},     {kHidden},          1e-6f};
   const driver::LaunchConfig config{.kernel = kernel.handle,
+                                    .grid = {static_cast<unsigned>(kernel.launch.blocks_per_row), 1, 1},
                                     .threads = static_cast<unsigned>(kernel.launch.threads),
                                     .shared_bytes = static_cast<unsigned>(kernel.launch.shared_bytes),
                                     .stream = stream};

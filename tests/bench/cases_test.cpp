@@ -1,0 +1,79 @@
+// The shapes that bench and tune are given, as text and as JSON.
+#include "bench/cases.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bench/workload.h"
+#include "sprue/error.h"
+#include "support/catch.h"
+
+namespace sprue::tools {
+namespace {
+
+std::string described(const std::string& op, const std::string& text) {
+  return describe(parse_case_text(op, text));
+}
+
+}  // namespace
+
+TEST_CASE("cases: text with defaults") {
+  CHECK(described("attention", "seqlen=8192,heads=16,head_dim=128") ==
+        "batch 1, seqlen 8192 x 8192, heads 16 / 16, head_dim 128, bf16");
+  CHECK(described("attention",
+                  "batch=2,seqlen_q=1,seqlen_k=99,heads=8,kv_heads=2,head_dim=64,head_dim_v=32,causal=true,"
+                  "lse=true,dtype=f16") ==
+        "batch 2, seqlen 1 x 99, heads 8 / 2, head_dim 64 / 32, causal, lse, f16");
+  CHECK(described("rms_norm", "rows=3,hidden=4") == "rows 3, hidden 4, bf16");
+  CHECK(described("rms_norm", "rows=3,hidden=4,weight=false,dtype=f32") ==
+        "rows 3, hidden 4, no weight, f32");
+}
+
+TEST_CASE("cases: what is wrong is refused by name") {
+  CHECK_THROWS_WITH(parse_case_text("attention", "seqlen=8"), Contains("must have 'heads'"));
+  CHECK_THROWS_WITH(parse_case_text("attention", "heads=8,head_dim=8"), Contains("must have 'seqlen_q'"));
+  CHECK_THROWS_WITH(parse_case_text("rms_norm", "rows=3,hidden=4,color=red"), Contains("has no 'color'"));
+  CHECK_THROWS_WITH(parse_case_text("rms_norm", "rows=-3,hidden=4"),
+                    Contains("'rows'") && Contains("but is -3"));
+  CHECK_THROWS_WITH(parse_case_text("rms_norm", "rows=3,hidden=4,weight=1"),
+                    Contains("must be true or false, but is 1"));
+  CHECK_THROWS_WITH(parse_case_text("rms_norm", "rows=3,hidden=4,dtype=fp8"),
+                    Contains("f32, f16 or bf16, but is 'fp8'"));
+  CHECK_THROWS_WITH(parse_case_text("rms_norm", "rows"), Contains("key=value"));
+  CHECK_THROWS_WITH(parse_case_text("softmax", "rows=3"),
+                    Contains("attention or rms_norm, but is 'softmax'"));
+  CHECK_THROWS_WITH(parse_case("rms_norm", nlohmann::ordered_json::array()), Contains("must be an object"));
+}
+
+TEST_CASE("cases: files") {
+  const auto path = std::filesystem::temp_directory_path() / "sprue_cases_test.json";
+  const auto with = [&](const char* text) { std::ofstream(path) << text; };
+  with(
+      R"({"rms_norm": [{"rows": 2, "hidden": 8}, {"rows": 4, "hidden": 16, "dtype": "f16"}], "attention": []})");
+  const auto cases = read_cases("rms_norm", path);
+  REQUIRE(cases.size() == 2);
+  CHECK(describe(cases[1]) == "rows 4, hidden 16, f16");
+  CHECK(read_cases("attention", path).empty());
+  with("[1, 2]");
+  CHECK_THROWS_AS(read_cases("rms_norm", path), TemplateError);
+  with(R"({"rms_norm": [{"rows": 2}]})");
+  CHECK_THROWS_WITH(read_cases("rms_norm", path),
+                    StartsWith(path.string()) && Contains("must have 'hidden'"));
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("cases: there are defaults for each operator") {
+  for (const char* op : {"attention", "rms_norm"}) CHECK(default_cases(op).size() > 5);
+  CHECK_THROWS_AS(default_cases("softmax"), ArgumentError);
+}
+
+TEST_CASE("attention's operations count only what the mask leaves") {
+  reference::AttentionShape shape{
+      .batch = 2, .seqlen_q = 4, .seqlen_k = 4, .heads = 3, .kv_heads = 3, .head_dim = 8, .head_dim_v = 16};
+  CHECK(attention_flops(shape) == 2.0 * 2 * 3 * 16 * (8 + 16));
+  shape.causal = true;
+  CHECK(attention_flops(shape) == 2.0 * 2 * 3 * 10 * (8 + 16));
+}
+
+}  // namespace sprue::tools
