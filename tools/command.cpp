@@ -59,7 +59,7 @@ void add_runtime_options(CLI::App& command) {
                "The libnvrtc to use, or its directory (SPRUE_NVRTC)");
   command
       .add_flag_function(
-          "-v,--verbose", [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
+          "--verbose", [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
           "Log to standard error; twice for more (SPRUE_LOG)")
       ->group("Runtime options");
 }

@@ -1,9 +1,6 @@
 // `sprue`: the command line. Chooses the subcommand and turns errors into messages and exit codes.
 #include <fmt/format.h>
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <exception>
 #include <string>
 
@@ -11,7 +8,6 @@
 #include "command.h"
 #include "exit_codes.h"
 #include "output.h"
-#include "sprue/error.h"
 #include "sprue/version.h"
 
 namespace sprue::tools {
@@ -33,14 +29,6 @@ void setup(CLI::App& app) {
   setup_run(app);
   setup_bench(app);
   setup_tune(app);
-}
-
-void report(const std::exception& error) {
-  remark(fmt::format("sprue: error: {}", error.what()));
-  if (const auto* compile = dynamic_cast<const CompileError*>(&error);
-      compile != nullptr && !compile->reproduce.empty()) {
-    remark("reproduce with: " + compile->reproduce);
-  }
 }
 
 /// "sprue cache gc", as far as it was understood.
@@ -88,7 +76,7 @@ int main(int argc, char** argv) {
   try {
     return sprue::tools::run(argc, argv);
   } catch (const std::exception& error) {
-    sprue::tools::report(error);
+    sprue::tools::remark(fmt::format("sprue: error: {}", error.what()));
     return sprue::tools::exit_code(error);
   }
 }

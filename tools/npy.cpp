@@ -1,5 +1,4 @@
-// Reads and writes .npy: magic, version, a Python dict literal, then the elements. The format is described in NumPy's
-// numpy.lib.format.
+// Reads and writes .npy: magic, version, header, the elements; see numpy.lib.format.
 #include "npy.h"
 
 #include <fmt/format.h>
@@ -12,6 +11,7 @@
 #include <iterator>
 #include <limits>
 
+#include "npy_header.h"
 #include "reference/scalar.h"
 #include "sprue/error.h"
 
@@ -19,131 +19,19 @@ namespace sprue::tools {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kMaxNpyRank = 32;  // NumPy's own limit
 
 std::size_t bytes_of(NpyElement element) {
   switch (element) {
-    case NpyElement::f64: return 8;
-    case NpyElement::f32: return 4;
+    case NpyElement::f64:
+      return 8;
+    case NpyElement::f32:
+      return 4;
     case NpyElement::f16:
-    case NpyElement::bits16: break;
+    case NpyElement::bits16:
+      break;
   }
   return 2;
 }
-
-// What the dict literal says.
-struct Header {
-  std::string descr;
-  bool fortran_order = false;
-  std::vector<std::int64_t> shape;
-};
-
-// Reads {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } and nothing else.
-class HeaderParser {
- public:
-  HeaderParser(std::string_view text, std::string_view name) : text_(text), name_(name) {}
-
-  Header parse() {
-    Header header;
-    bool has_descr = false, has_order = false, has_shape = false;
-    expect('{');
-    while (!accept('}')) {
-      const std::string key = string();
-      expect(':');
-      if (key == "descr" && !has_descr) {
-        header.descr = string();
-        has_descr = true;
-      } else if (key == "fortran_order" && !has_order) {
-        header.fortran_order = boolean();
-        has_order = true;
-      } else if (key == "shape" && !has_shape) {
-        header.shape = tuple();
-        has_shape = true;
-      } else {
-        fail(fmt::format("unknown or repeated key '{}'", key));
-      }
-      if (!accept(',')) {
-        expect('}');
-        break;
-      }
-    }
-    skip_blanks();
-    if (at_ != text_.size()) fail("text after the closing brace");
-    if (!has_descr || !has_order || !has_shape) fail("descr, fortran_order and shape must all be there");
-    return header;
-  }
-
- private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw ArgumentError(fmt::format("{}: bad .npy header, character {}: {}", name_, at_ + 1, what));
-  }
-
-  void skip_blanks() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
-  }
-
-  bool accept(char wanted) {
-    skip_blanks();
-    if (at_ == text_.size() || text_[at_] != wanted) return false;
-    ++at_;
-    return true;
-  }
-
-  void expect(char wanted) {
-    if (!accept(wanted)) fail(fmt::format("expected '{}'", wanted));
-  }
-
-  std::string string() {
-    const char quote = accept('"') ? '"' : '\'';
-    if (quote == '\'' && !accept('\'')) fail("expected a quoted string");
-    const std::size_t end = text_.find(quote, at_);
-    if (end == std::string_view::npos) fail("the string does not end");
-    const std::string value(text_.substr(at_, end - at_));
-    at_ = end + 1;
-    return value;
-  }
-
-  bool boolean() {
-    skip_blanks();
-    for (const std::string_view word : {"True", "False"}) {
-      if (text_.substr(at_, word.size()) != word) continue;
-      at_ += word.size();
-      return word == "True";
-    }
-    fail("expected True or False");
-  }
-
-  std::vector<std::int64_t> tuple() {
-    std::vector<std::int64_t> values;
-    expect('(');
-    while (!accept(')')) {
-      if (values.size() == kMaxNpyRank) fail(fmt::format("more than {} dimensions", kMaxNpyRank));
-      values.push_back(extent());
-      if (!accept(',')) {
-        expect(')');
-        if (values.size() == 1) fail("a tuple of one needs a comma");
-        break;
-      }
-    }
-    return values;
-  }
-
-  std::int64_t extent() {
-    skip_blanks();
-    const std::size_t start = at_;
-    std::int64_t value = 0;
-    for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
-      const int digit = text_[at_] - '0';
-      if (value > (std::numeric_limits<std::int64_t>::max() - digit) / 10) fail("an extent is too large");
-      value = 10 * value + digit;
-    }
-    if (at_ == start) fail("expected an extent: a number of digits");
-    return value;
-  }
-
-  std::string_view text_, name_;
-  std::size_t at_ = 0;
-};
 
 struct ElementFormat {
   NpyElement element = NpyElement::f32;
@@ -162,9 +50,10 @@ ElementFormat element_format(std::string_view descr, std::string_view name) {
       if (type == "u2") return {NpyElement::bits16, big_endian};
     }
   }
-  throw ArgumentError(fmt::format("{}: the element type must be float16 ('<f2'), float32 ('<f4'), float64 ('<f8') or "
-                                  "bfloat16 bits ('<V2' or '<u2'), but is '{}'",
-                                  name, descr));
+  throw ArgumentError(
+      fmt::format("{}: the element type must be float16 ('<f2'), float32 ('<f4'), float64 ('<f8') or "
+                  "bfloat16 bits ('<V2' or '<u2'), but is '{}'",
+                  name, descr));
 }
 
 std::uint64_t little_endian(std::string_view bytes) {
@@ -184,9 +73,9 @@ std::size_t data_bytes(const std::vector<std::int64_t>& shape, std::size_t eleme
   const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   if (empty) bytes = 0;
   if ((overflow && !empty) || bytes != present) {
-    throw ArgumentError(fmt::format("{}: shape ({}) of {}-byte elements needs {} bytes of data, but the file has {}", name,
-                                    fmt::join(shape, ", "), element_bytes,
-                                    overflow ? "more than 2^64" : std::to_string(bytes), present));
+    throw ArgumentError(fmt::format(
+        "{}: shape ({}) of {}-byte elements needs {} bytes of data, but the file has {}", name,
+        fmt::join(shape, ", "), element_bytes, overflow ? "more than 2^64" : std::to_string(bytes), present));
   }
   return static_cast<std::size_t>(bytes);
 }
@@ -224,10 +113,13 @@ void swap_bytes(std::vector<std::byte>& data, std::size_t element_bytes) {
 
 DType natural_dtype(NpyElement element) {
   switch (element) {
-    case NpyElement::f16: return DType::f16;
-    case NpyElement::bits16: return DType::bf16;
+    case NpyElement::f16:
+      return DType::f16;
+    case NpyElement::bits16:
+      return DType::bf16;
     case NpyElement::f32:
-    case NpyElement::f64: break;
+    case NpyElement::f64:
+      break;
   }
   return DType::f32;
 }
@@ -255,7 +147,7 @@ NpyArray parse_npy(std::string_view bytes, std::string_view name) {
     throw ArgumentError(fmt::format("{}: the file ends inside its header", name));
   }
 
-  const Header header = HeaderParser(bytes.substr(header_at, header_bytes), name).parse();
+  const NpyHeader header = parse_npy_header(bytes.substr(header_at, header_bytes), name);
   const ElementFormat format = element_format(header.descr, name);
   const std::size_t element_bytes = bytes_of(format.element);
   const std::string_view data = bytes.substr(header_at + header_bytes);
@@ -271,10 +163,9 @@ NpyArray parse_npy(std::string_view bytes, std::string_view name) {
 
 std::string encode_npy(const NpyArray& array) {
   constexpr std::string_view kDescr[] = {"<f2", "<f4", "<f8", "<V2"};
-  std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
-                  kDescr[static_cast<std::size_t>(array.element)], fmt::join(array.shape, ", "),
-                  array.shape.size() == 1 ? "," : "");
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
+                                   kDescr[static_cast<std::size_t>(array.element)],
+                                   fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
   // The data starts at a multiple of 64 bytes; a line feed ends the header.
   header.append(63 - (kMagic.size() + 4 + header.size()) % 64, ' ');
   header += '\n';
@@ -282,7 +173,8 @@ std::string encode_npy(const NpyArray& array) {
   std::string bytes(kMagic);
   bytes += {'\x01', '\x00', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
   bytes += header;
-  if (!array.bytes.empty()) bytes.append(reinterpret_cast<const char*>(array.bytes.data()), array.bytes.size());
+  if (!array.bytes.empty())
+    bytes.append(reinterpret_cast<const char*>(array.bytes.data()), array.bytes.size());
   return bytes;
 }
 

@@ -22,7 +22,8 @@ struct HostTensor {
   std::int64_t elements() const;
 };
 
-/// How the file keeps one element. `bits16` is '<V2' or '<u2': how NumPy keeps bfloat16, which it does not know.
+/// How the file keeps an element. `bits16` is '<V2' or '<u2': how bfloat16 is kept, which NumPy does not
+/// know.
 enum class NpyElement { f16, f32, f64, bits16 };
 
 /// A file's content, always row-major and little endian, whatever the file's order was.

@@ -3,9 +3,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
+
 #include "sprue/error.h"
 
 namespace sprue {
+namespace {
+
+/// Of two numbers that are not negative; the largest number there is where it would overflow.
+std::int64_t product(std::int64_t a, std::int64_t b) {
+  std::int64_t result = 0;
+  return __builtin_mul_overflow(a, b, &result) ? std::numeric_limits<std::int64_t>::max() : result;
+}
+
+}  // namespace
 
 std::size_t size_of(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
@@ -28,7 +39,7 @@ Extents::Extents(std::span<const std::int64_t> extents) {
     if (extents[i] < 0) throw ArgumentError(fmt::format("an extent must not be negative, but extent {} is {}", i, extents[i]));
     shape[i] = extents[i];
     stride[i] = step;
-    step *= extents[i];
+    step = product(step, extents[i]);
   }
 }
 
@@ -41,7 +52,7 @@ Extents::Extents(std::span<const std::int64_t> extents, std::span<const std::int
 
 std::int64_t Extents::elements() const {
   std::int64_t count = 1;
-  for (int i = 0; i < rank; ++i) count *= shape[i];
+  for (int i = 0; i < rank; ++i) count = product(count, shape[i]);
   return count;
 }
 
@@ -49,7 +60,7 @@ bool Extents::contiguous() const {
   std::int64_t step = 1;
   for (int i = rank - 1; i >= 0; --i) {
     if (shape[i] != 1 && stride[i] != step) return elements() == 0;
-    step *= shape[i];
+    step = product(step, shape[i]);
   }
   return true;
 }

@@ -26,7 +26,7 @@ Slice slice(const View& view, std::uint64_t period) {
       slice.repeats &= stride % period == 0;
       continue;
     }
-    const std::uint64_t reach = static_cast<std::uint64_t>(view.extents.shape[i] - 1) * stride;
+    const std::uint64_t reach = (static_cast<std::uint64_t>(view.extents.shape[i]) - 1) * stride;
     slice.bytes += reach;
     if (view.extents.stride[i] < 0) slice.first -= reach;
   }

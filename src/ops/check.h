@@ -39,7 +39,7 @@ struct View {
       smallest_extent = std::min(smallest_extent, extents.shape[i]);
       if (extents.shape[i] == 1) continue;
       const std::uint64_t stride = static_cast<std::uint64_t>(extents.stride[i]) * element_bytes();
-      const std::uint64_t reach = static_cast<std::uint64_t>(extents.shape[i] - 1) * stride;
+      const std::uint64_t reach = (static_cast<std::uint64_t>(extents.shape[i]) - 1) * stride;
       (extents.stride[i] < 0 ? first : end) += reach;
       if (i + 1 < extents.rank) divisors |= stride;
     }

@@ -90,11 +90,15 @@ RmsNormParams parameters(const RmsNorm& args) {
 /// Writes the row dimensions, outermost first, merging those that follow each other without a gap in both x
 /// and y. Returns how many remain; at least 1.
 int merge_rows(const Extents& x, const Extents& y, RmsNormParams& params) {
+  const auto follows = [](long long outer, const Extents& extents, int i) {
+    long long block = 0;
+    return !__builtin_mul_overflow(extents.shape[i], extents.stride[i], &block) && outer == block;
+  };
   int dims = 0;
   for (int i = 0; i + 1 < x.rank; ++i) {
     if (x.shape[i] == 1) continue;
-    const bool merges = dims > 0 && params.x_stride[dims - 1] == x.shape[i] * x.stride[i] &&
-                        params.y_stride[dims - 1] == y.shape[i] * y.stride[i];
+    const bool merges =
+        dims > 0 && follows(params.x_stride[dims - 1], x, i) && follows(params.y_stride[dims - 1], y, i);
     if (!merges) params.extent[dims++] = 1;
     params.extent[dims - 1] *= x.shape[i];
     params.x_stride[dims - 1] = x.stride[i];

@@ -47,8 +47,8 @@ Built RuntimeImpl::build(const KernelSpec& spec, const Architecture& arch,
     try {
       return builds_.run(key, make, on_wait);
     } catch (const CancelledError&) {
-      if (!waited || (cancelled && cancelled()))
-        throw;  // else it was another caller's wish, not ours: try again
+      const bool our_wish = !waited || (cancelled && cancelled());
+      if (our_wish) throw;
     }
   }
 }

@@ -30,13 +30,13 @@ KernelInfo info(const LoadedKernel& kernel) {
 }
 
 void RuntimeImpl::launch(const LoadedKernel& kernel, unsigned blocks, Stream stream, const void* params) {
-  AtomicCounters::add(counters_.launches);
   driver::launch({.kernel = kernel.handle,
                   .grid = {blocks, 1, 1},
                   .threads = static_cast<unsigned>(kernel.launch.threads),
                   .shared_bytes = static_cast<unsigned>(kernel.launch.shared_bytes),
                   .stream = stream},
                  params);
+  AtomicCounters::add(counters_.launches);
 }
 
 const LoadedKernel& RuntimeImpl::load(const KernelKey& key, Stream stream, const Request& request) {

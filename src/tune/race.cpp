@@ -35,7 +35,8 @@ std::vector<double> race(std::size_t count, const RaceOptions& options,
   if (count == 0) return medians;
   run(std::max(1, options.trial_rounds));
   const double limit = *std::min_element(medians.begin(), medians.end()) * options.keep_within;
-  running.erase(std::remove_if(running.begin(), running.end(), [&](std::size_t i) { return i != 0 && medians[i] > limit; }),
+  running.erase(std::remove_if(running.begin(), running.end(),
+                               [&](std::size_t i) { return i != 0 && medians[i] > limit; }),
                 running.end());
   run(options.rounds);
   return medians;

@@ -1,4 +1,4 @@
-// Any bytes are either refused as an ArgumentError or read as an array that survives writing and reading again.
+// Any bytes are either refused as an ArgumentError or read as an array that survives being written.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const NpyArray again = parse_npy(encode_npy(array), "copy");
-  if (again.element != array.element || again.shape != array.shape || again.bytes != array.bytes) std::abort();
+  if (again.element != array.element || again.shape != array.shape || again.bytes != array.bytes)
+    std::abort();
   to_tensor(array, sprue::DType::bf16);
   return 0;
 }

@@ -15,17 +15,18 @@ struct AttentionCase {
   reference::AttentionShape shape = {};
   DType dtype = DType::bf16;
   bool lse = true;
-  Layout layout = {};      ///< Of q, k, v and out.
+  Layout layout = {};  ///< Of q, k, v and out.
   Layout lse_layout = {};
-  float magnitude = 1;     ///< Standard deviation of q.
+  float magnitude = 1;  ///< Standard deviation of q.
 
   std::string print() const;
 };
 
 /// The same batch and heads for all: 2 batches, 3 heads.
-AttentionCase sequences(std::int64_t seqlen_q, std::int64_t seqlen_k, std::int64_t head_dim, bool causal, DType dtype);
+AttentionCase sequences(std::int64_t seqlen_q, std::int64_t seqlen_k, std::int64_t head_dim, bool causal,
+                        DType dtype);
 
-/// A call with the case's shapes and strides and with addresses that are aligned like its tensors; for prepare() only.
+/// A call with the case's shapes and strides and with addresses aligned like its tensors; for prepare() only.
 Attention call_of(const AttentionCase& c);
 
 class AttentionCall {

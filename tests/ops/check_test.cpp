@@ -96,8 +96,12 @@ TEST_CASE("a grid holds fewer than 2^31 blocks") {
 }
 
 TEST_CASE("a number of elements that does not fit is refused") {
-  CHECK(ops::count("op", view(0, {3, 5}, {5, 1}).extents, 1) == 3);
-  CHECK(ops::count("op", view(0, {1ll << 40, 0}, {1, 1}).extents, 2) == 0);
-  CHECK_THROWS_WITH(ops::count("op", view(0, {1ll << 40, 1ll << 40}, {0, 0}).extents, 2),
+  Extents extents;
+  extents.rank = 2;
+  extents.shape = {1ll << 40, 1ll << 40};
+  CHECK(ops::count("op", extents, 1) == 1ll << 40);
+  CHECK_THROWS_WITH(ops::count("op", extents, 2),
                     "[op] a tensor must have less than 2^63 elements, but is [1099511627776, 1099511627776]");
+  extents.shape[1] = 0;
+  CHECK(ops::count("op", extents, 2) == 0);
 }

@@ -1,4 +1,4 @@
-// What the GPU tests of operators share: a cache directory of this process, runtimes, and kernels built in parallel.
+// What the GPU tests of operators share: a cache directory, runtimes, and kernels built in parallel.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ RuntimeOptions test_options();
 /// One for all test cases. Never destroyed, so that it does not outlive the driver.
 Runtime& shared_runtime();
 
-/// Calls body(i) for i in [0, count) from as many threads as there are cores; the first exception is thrown again.
+/// Calls body(i) for i in [0, count), a thread per core; the first exception is thrown again.
 template <class Body>
 void in_parallel(std::size_t count, const Body& body) {
   std::atomic<std::size_t> next = 0;
@@ -49,7 +49,7 @@ void in_parallel(std::size_t count, const Body& body) {
   if (failure) std::rethrow_exception(failure);
 }
 
-/// Compiles and loads the kernels of all these calls, several at a time, so that the tests need not wait for each.
+/// Compiles and loads the kernels of all these calls, several at a time.
 template <class Args>
 void prepare_all(Runtime& runtime, const std::vector<Args>& calls) {
   in_parallel(calls.size(), [&](std::size_t i) { prepare(runtime, calls[i]); });

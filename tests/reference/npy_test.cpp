@@ -62,14 +62,16 @@ TEST_CASE("npy: element types") {
   CHECK(values_of(with(">f4", std::string("\x3f\xc0\0\0", 4))) == std::vector<float>{1.5f});
   CHECK(values_of(with(">f2", std::string("\x3e\0", 2))) == std::vector<float>{1.5f});
   for (const char* descr : {"<i4", "<c8", "|O", "<V4", "f4", "|f4", "", "<f16"}) {
-    CHECK_THROWS_WITH(parse_npy(with(descr, "12345678"), "x.npy"), Contains("x.npy: the element type must be"));
+    CHECK_THROWS_WITH(parse_npy(with(descr, "12345678"), "x.npy"),
+                      Contains("x.npy: the element type must be"));
   }
 }
 
 TEST_CASE("npy: shapes of rank 0, empty arrays, keys in any order") {
   CHECK(values_of(file("{\"shape\": (), 'fortran_order': False, 'descr': '<f4'}", raw<float>({7}))) ==
         std::vector<float>{7});
-  const NpyArray empty = parse_npy(file("{'descr': '<f4', 'fortran_order': True, 'shape': (0, 9)}", ""), "x.npy");
+  const NpyArray empty =
+      parse_npy(file("{'descr': '<f4', 'fortran_order': True, 'shape': (0, 9)}", ""), "x.npy");
   CHECK(empty.shape == std::vector<std::int64_t>{0, 9});
   CHECK(empty.bytes.empty());
 }
@@ -92,8 +94,9 @@ TEST_CASE("npy: damage is refused") {
   CHECK_THAT(refusal(good.substr(0, 9)), Contains("ends inside its header"));
   CHECK_THAT(refusal(good.substr(0, 40)), Contains("ends inside its header"));
   CHECK_THAT(refusal(file(k2x3, data, 4)), Contains("version must be 1.0, 2.0 or 3.0, but is 4.0"));
-  CHECK_THAT(refusal(good.substr(0, good.size() - 1)), Contains("(2, 3) of 4-byte elements needs 24 bytes of data, but "
-                                                                "the file has 23"));
+  CHECK_THAT(refusal(good.substr(0, good.size() - 1)),
+             Contains("(2, 3) of 4-byte elements needs 24 bytes of data, but "
+                      "the file has 23"));
   CHECK_THAT(refusal(good + "x"), Contains("has 25"));
   const auto header_refusal = [&](const std::string& header) { return refusal(file(header, data)); };
   CHECK_THAT(header_refusal("{}"), Contains("must all be there"));

@@ -50,14 +50,16 @@ TEST_CASE("query heads share key and value heads in groups") {
   const AttentionShape shape{.heads = 4, .kv_heads = 2, .head_dim = 8, .head_dim_v = 8};
   std::vector<float> v(16, 1.0f);
   for (int d = 8; d < 16; ++d) v[d] = 2;
-  const AttentionResult result = attention(shape, {std::vector<float>(32, 1.0f), std::vector<float>(16, 1.0f), v});
+  const AttentionResult result =
+      attention(shape, {std::vector<float>(32, 1.0f), std::vector<float>(16, 1.0f), v});
   for (int h = 0; h < 4; ++h) CHECK(result.out[8 * h] == (h < 2 ? 1 : 2));
 }
 
 TEST_CASE("naive attention is near the truth, more so in f16 than in bf16") {
   const AttentionShape shape{.batch = 2, .seqlen_q = 20, .seqlen_k = 33, .heads = 2};
   const auto error = [&](DType dtype) {
-    const auto q = random_normal(shape.q_elements(), 1, dtype), k = random_normal(shape.k_elements(), 2, dtype),
+    const auto q = random_normal(shape.q_elements(), 1, dtype),
+               k = random_normal(shape.k_elements(), 2, dtype),
                v = random_normal(shape.v_elements(), 3, dtype);
     const auto naive = naive_attention(shape, {q, k, v}, dtype);
     return compare(naive, attention(shape, {q, k, v}).out, 0).error;
@@ -75,8 +77,10 @@ TEST_CASE("rms_norm divides by the root of the mean square") {
   CHECK(y[0] == Approx(3 / 2.5));
   CHECK(y[1] == Approx(2 * 4 / 2.5));
   CHECK(y[2] == 0);
-  CHECK(rms_norm({.rows = 2, .hidden = 2, .x = x, .weight = {}, .eps = 0.25f})[0] == Approx(3 / std::sqrt(12.75)));
-  const auto naive = naive_rms_norm({.rows = 1, .hidden = 4, .x = x, .weight = weight, .eps = 0}, DType::bf16);
+  CHECK(rms_norm({.rows = 2, .hidden = 2, .x = x, .weight = {}, .eps = 0.25f})[0] ==
+        Approx(3 / std::sqrt(12.75)));
+  const auto naive =
+      naive_rms_norm({.rows = 1, .hidden = 4, .x = x, .weight = weight, .eps = 0}, DType::bf16);
   const double error = std::abs(naive[1] - y[1]);
   CHECK(error > 0);
   CHECK(error < 0.02);

@@ -1,17 +1,19 @@
 // f16 and bf16 on the host: every bit pattern, rounding to nearest even, and random input.
+#include "reference/scalar.h"
+
 #include <cmath>
 #include <limits>
 
 #include "reference/compare.h"
 #include "reference/random.h"
-#include "reference/scalar.h"
 #include "support/catch.h"
 
 namespace sprue::reference {
 namespace {
 
 // The neighbours of every finite value, and what lies half way between them.
-void check_rounding(std::uint16_t (*bits_of)(float), float (*value_of)(std::uint16_t), std::uint16_t infinity) {
+void check_rounding(std::uint16_t (*bits_of)(float), float (*value_of)(std::uint16_t),
+                    std::uint16_t infinity) {
   int wrong = 0;
   for (std::uint16_t low = 0; low + 1 < infinity; ++low) {
     const auto high = static_cast<std::uint16_t>(low + 1);

@@ -12,7 +12,7 @@
 namespace sprue::test {
 
 struct Layout {
-  std::vector<int> order = {};  ///< Dimensions as they lie in memory, outermost first; empty: as they are named.
+  std::vector<int> order = {};  ///< Dimensions as they lie in memory, outermost first; empty: as named.
   std::int64_t padding = 0;     ///< Elements between the rows of the last dimension.
   std::int64_t offset = 0;      ///< Elements by which the tensor misses a 256-byte boundary.
 };
@@ -20,8 +20,8 @@ struct Layout {
 /// Row-major in the order of the layout.
 Extents extents_of(const std::vector<std::int64_t>& shape, const Layout& layout);
 
-/// Everything that is no element is 0xff, which reads as NaN, and so is every element before write(). Values are given and
-/// taken in row-major order of the shape, whatever the layout.
+/// Everything that is no element is 0xff, which reads as NaN, and so is every element before write(). Values
+/// are given and taken in row-major order of the shape, whatever the layout.
 class DeviceTensor {
  public:
   DeviceTensor(DType dtype, const std::vector<std::int64_t>& shape, const Layout& layout = {});

@@ -52,7 +52,7 @@ constexpr int kThreads = ${THREADS};
 
 extern "C" __global__ void __launch_bounds__(kThreads) slow(double* y) {
   double a = y[threadIdx.x], b = kSeed;
-//% for i in 0..1500
+//% for i in 0..LENGTH
   a = sin(a * b + ${i}.0) / (b + 1.0), b = a > 0.5 ? pow(b, a) : y[${i}];
 //% end
   y[threadIdx.x] = a + b;
@@ -60,7 +60,8 @@ extern "C" __global__ void __launch_bounds__(kThreads) slow(double* y) {
 )";
 constexpr const char* kSlowManifest = R"({
   "kernel": "slow", "operator": "slow", "summary": "Takes seconds to compile.", "architectures": ["sm_80"],
-  "problem": {"SEED": {"integer": {"min": 0, "max": 1000}, "doc": "Any."}},
+  "problem": {"SEED": {"integer": {"min": 0, "max": 1000}, "doc": "Any."},
+              "LENGTH": {"integer": {"min": 1, "max": 1000}, "default": 100, "doc": "40 take a second."}},
   "schedule": {"THREADS": {"integer": [32], "doc": "Per block."}},
   "launch": {"threads": "THREADS", "shared_bytes": "0", "rows_per_block": "1"},
   "defaults": [{"schedule": {"THREADS": 32}}]
@@ -167,7 +168,8 @@ std::vector<pid_t> children_of(pid_t process) {
     const std::string stat = read_text(entry.path() / "stat");  // pid (name) state parent ...
     const std::size_t end = stat.rfind(')');
     if (end == std::string::npos || stat.compare(end, 3, ") Z") == 0) continue;
-    if (std::atoi(stat.c_str() + std::min(end + 4, stat.size())) == process) children.push_back(std::stoi(name));
+    if (std::atoi(stat.c_str() + std::min(end + 4, stat.size())) == process)
+      children.push_back(std::stoi(name));
   }
   return children;
 }

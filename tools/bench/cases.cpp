@@ -47,8 +47,7 @@ class Members {
   void finish() const {
     for (const auto& [key, value] : json_.items()) {
       if (taken_.count(key) == 0) {
-        throw ArgumentError(fmt::format(
-            "a shape of {} has no '{}'; known are:\n{}", op_, key, kCaseHelp));
+        throw ArgumentError(fmt::format("a shape of {} has no '{}'; known are:\n{}", op_, key, kCaseHelp));
       }
     }
   }

@@ -34,12 +34,12 @@ std::string describe(const Case& shape);
 /// "f32", "f16" or "bf16"; ArgumentError otherwise.
 DType parse_dtype(std::string_view name);
 
-/// The case that an object such as {"rows": 4096, "hidden": 8192, "dtype": "f16"} describes. ArgumentError for keys that the
-/// operator does not have, keys that are missing, and values that make no sense.
+/// The case that an object such as {"rows": 4096, "hidden": 8192, "dtype": "f16"} describes. ArgumentError
+/// for keys that the operator does not have, keys that are missing, and values that make no sense.
 Case parse_case(const std::string& op, const nlohmann::ordered_json& json);
 /// The same from "rows=4096,hidden=8192,dtype=f16".
 Case parse_case_text(const std::string& op, std::string_view text);
-/// The list below the operator's name in {"attention": [{...}, ...], "rms_norm": [...]}. TemplateError names the file.
+/// The list of an operator in {"attention": [{...}, ...], "rms_norm": [...]}. TemplateError names the file.
 std::vector<Case> read_cases(const std::string& op, const std::filesystem::path& file);
 
 /// What is measured when nothing is asked for.

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -73,18 +75,24 @@ double lookup_ns() {
   return tune::median(samples);
 }
 
-/// Host microseconds per call, of calls so few that the GPU's queue never fills.
-template <class Call>
-double call_us(const Call& call) {
-  constexpr int kCalls = 200;
-  std::vector<double> samples;
-  for (int sample = 0; sample < 101; ++sample) {
+/// Median host microseconds per call of each, in turns; calls are so few that the GPU's queue never fills.
+template <class... Calls>
+std::array<double, sizeof...(Calls)> call_us(const Calls&... calls) {
+  constexpr int kCalls = 200, kSamples = 101;
+  std::array<std::vector<double>, sizeof...(Calls)> samples;
+  const auto sample = [](const auto& call, std::vector<double>& times) {
     const auto start = Clock::now();
     for (int i = 0; i < kCalls; ++i) call();
-    samples.push_back(ns_since(start) / 1e3 / kCalls);
+    times.push_back(ns_since(start) / 1e3 / kCalls);
     driver::synchronize_device();
+  };
+  for (int round = 0; round < kSamples; ++round) {
+    std::size_t next = 0;
+    (sample(calls, samples[next++]), ...);
   }
-  return tune::median(samples);
+  std::array<double, sizeof...(Calls)> medians;
+  std::transform(samples.begin(), samples.end(), medians.begin(), tune::median);
+  return medians;
 }
 
 /// The argument of kernel_templates/norm/rms_norm.cu, for a launch without the operator.
@@ -114,9 +122,7 @@ void add_launch_figures(const RuntimeOptions& options, std::vector<HostFigure>& 
                                     .stream = stream};
   const auto raw = [&] { driver::launch(config, &params); };
   const auto through = [&] { rms_norm(runtime, tiny.args, stream); };
-  call_us(raw);
-  call_us(through);
-  const double raw_us = call_us(raw), operator_us = call_us(through);
+  const auto [raw_us, operator_us] = call_us(raw, through);
   figures.push_back({"launch_raw", raw_us, "us", "cuLaunchKernel with prepared parameters"});
   figures.push_back({"launch_operator", operator_us, "us", "the same kernel through sprue::rms_norm"});
   figures.push_back({"launch_overhead", operator_us - raw_us, "us", "the difference"});

@@ -23,8 +23,8 @@ Machine this_machine(Runtime& runtime);
 /// GB/s of a copy of 1 GiB on the current GPU, counting what is read and what is written.
 double copy_ceiling(Stream stream);
 
-/// TFLOPS of a kernel that does nothing but mma.sync on registers, kernel_templates/bench/mma_peak.cu. GPUs that have
-/// instructions beyond mma.sync (wgmma, tcgen05) reach more with those.
+/// TFLOPS of a kernel that does nothing but mma.sync on registers, kernel_templates/bench/mma_peak.cu. GPUs
+/// that have instructions beyond mma.sync (wgmma, tcgen05) reach more with those.
 double mma_ceiling(Runtime& runtime, Stream stream, DType dtype);
 
 }  // namespace sprue::tools

@@ -1,4 +1,4 @@
-// Tuning: the problems that shapes lead to, and the race of candidate schedules for one of them on the current GPU.
+// Tuning: the problems that shapes lead to, and the race of candidate schedules for one of them on this GPU.
 #pragma once
 
 #include <string>
@@ -28,8 +28,9 @@ std::vector<Problem> problems_of(Runtime& runtime, const std::vector<Case>& shap
 /// Every legal schedule of the problem, the baseline first; at most `most` of them, unless that is 0.
 std::vector<Candidate> candidates_of(Runtime& runtime, const Problem& problem, std::size_t most);
 
-/// Compiles all candidates in parallel, checks the result of each against that of the first, and times those that are right.
-/// Fills in faults and medians. Error if the first, the baseline, cannot be timed.
-void race_candidates(Runtime& runtime, const Problem& problem, int rounds, std::vector<Candidate>& candidates);
+/// Compiles all candidates in parallel, checks the result of each against that of the first, and times those
+/// that are right. Fills in faults and medians. Error if the first, the baseline, cannot be timed.
+void race_candidates(Runtime& runtime, const Problem& problem, int rounds,
+                     std::vector<Candidate>& candidates);
 
 }  // namespace sprue::tools

@@ -1,7 +1,7 @@
 // The verbs of `sprue cache` that write.
 #pragma once
 
-#include <CLI/App.hpp>
+#include <CLI/CLI.hpp>
 
 namespace sprue::tools {
 

@@ -48,8 +48,8 @@ double AttentionShape::visible_pairs() const {
 std::string AttentionShape::print() const {
   const std::string dims = head_dim == head_dim_v ? fmt::format("head_dim {}", head_dim)
                                                   : fmt::format("head_dim {} / {}", head_dim, head_dim_v);
-  return fmt::format("batch {}, seqlen {} x {}, heads {} / {}, {}{}", batch, seqlen_q, seqlen_k, heads, kv_heads,
-                     dims, causal ? ", causal" : "");
+  return fmt::format("batch {}, seqlen {} x {}, heads {} / {}, {}{}", batch, seqlen_q, seqlen_k, heads,
+                     kv_heads, dims, causal ? ", causal" : "");
 }
 
 AttentionResult attention(const AttentionShape& p, const AttentionInputs& in) {

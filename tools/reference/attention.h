@@ -1,4 +1,4 @@
-// Attention on the CPU: the truth in double precision, and the error that a first attempt in low precision makes.
+// Attention on the CPU: in double precision, and as a first attempt in low precision computes it.
 #pragma once
 
 #include <cmath>
@@ -43,7 +43,7 @@ struct AttentionResult {
 /// Double precision throughout.
 AttentionResult attention(const AttentionShape& shape, const AttentionInputs& inputs);
 
-/// As one writes it first on tensors of `dtype`: scores, probabilities and result are each rounded to it, sums are f32.
+/// As one writes it first on tensors of `dtype`: scores, probabilities and result are rounded to it.
 std::vector<float> naive_attention(const AttentionShape& shape, const AttentionInputs& inputs, DType dtype);
 
 }  // namespace sprue::reference

@@ -23,15 +23,18 @@ std::string Comparison::print() const {
   return fmt::format("max error {:.2e}, bound {:.2e}{}", error, bound, place);
 }
 
-Comparison compare(std::span<const float> result, std::span<const double> truth, std::span<const float> naive) {
+Comparison compare(std::span<const float> result, std::span<const double> truth,
+                   std::span<const float> naive) {
   double naive_error = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) naive_error = std::max(naive_error, difference(naive[i], truth[i]));
+  for (std::size_t i = 0; i < truth.size(); ++i)
+    naive_error = std::max(naive_error, difference(naive[i], truth[i]));
   return compare(result, truth, 2 * naive_error + 1e-5);
 }
 
 Comparison compare(std::span<const float> result, std::span<const double> truth, double bound) {
   Comparison comparison{.bound = bound};
-  if (result.size() != truth.size()) return {.error = std::numeric_limits<double>::infinity(), .bound = bound};
+  if (result.size() != truth.size())
+    return {.error = std::numeric_limits<double>::infinity(), .bound = bound};
   for (std::size_t i = 0; i < truth.size(); ++i) {
     const double error = difference(result[i], truth[i]);
     if (error > comparison.error) comparison = {error, bound, static_cast<std::int64_t>(i)};

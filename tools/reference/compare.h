@@ -18,6 +18,7 @@ struct Comparison {
 /// Infinities agree with infinities of the same sign.
 Comparison compare(std::span<const float> result, std::span<const double> truth, double bound);
 /// The bound is twice the largest error of `naive`, plus 1e-5.
-Comparison compare(std::span<const float> result, std::span<const double> truth, std::span<const float> naive);
+Comparison compare(std::span<const float> result, std::span<const double> truth,
+                   std::span<const float> naive);
 
 }  // namespace sprue::reference

@@ -14,7 +14,8 @@ std::vector<double> rms_norm(const RmsNormInputs& in) {
     const float* x = in.x.data() + r * in.hidden;
     double squares = 0;
     for (std::int64_t c = 0; c < in.hidden; ++c) squares += static_cast<double>(x[c]) * x[c];
-    const double factor = 1 / std::sqrt(squares / static_cast<double>(in.hidden) + static_cast<double>(in.eps));
+    const double factor =
+        1 / std::sqrt(squares / static_cast<double>(in.hidden) + static_cast<double>(in.eps));
     for (std::int64_t c = 0; c < in.hidden; ++c) {
       y[r * in.hidden + c] = x[c] * factor * (in.weight.empty() ? 1.0 : in.weight[c]);
     }

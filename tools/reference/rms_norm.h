@@ -1,4 +1,4 @@
-// RMS norm on the CPU: the truth in double precision, and the error that a first attempt in low precision makes.
+// RMS norm on the CPU: in double precision, and as a first attempt in low precision computes it.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct RmsNormInputs {
 /// y [rows, hidden] in double precision throughout.
 std::vector<double> rms_norm(const RmsNormInputs& inputs);
 
-/// As one writes it first on tensors of `dtype`: f32 sums one after the other, rounded before and after the weight.
+/// As one writes it first on tensors of `dtype`: sums are f32, rounded before and after the weight.
 std::vector<float> naive_rms_norm(const RmsNormInputs& inputs, DType dtype);
 
 }  // namespace sprue::reference

@@ -49,9 +49,12 @@ float bf16_value(std::uint16_t bits) {
 
 float rounded(float value, DType dtype) {
   switch (dtype) {
-    case DType::f16: return f16_value(f16_bits(value));
-    case DType::bf16: return bf16_value(bf16_bits(value));
-    case DType::f32: break;
+    case DType::f16:
+      return f16_value(f16_bits(value));
+    case DType::bf16:
+      return bf16_value(bf16_bits(value));
+    case DType::f32:
+      break;
   }
   return value;
 }
