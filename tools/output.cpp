@@ -17,9 +17,15 @@
 #include "sprue/error.h"
 
 namespace sprue::tools {
+namespace {
+
+int write_error = 0;  // the first of standard output
+
+}  // namespace
 
 void put(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && write_error == 0)
+    write_error = errno;
 }
 
 void put_json(const nlohmann::ordered_json& json) {
@@ -33,12 +39,10 @@ void remark(std::string_view text) {
 }
 
 void finish_output() {
-  errno = 0;
-  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
-  if (failed && errno != EPIPE) {
-    throw std::system_error(errno != 0 ? errno : EIO, std::generic_category(),
-                            "cannot write to standard output");
-  }
+  if (std::fflush(stdout) != 0 && write_error == 0) write_error = errno;
+  if (write_error == 0 && std::ferror(stdout) != 0) write_error = EIO;
+  if (write_error == 0 || write_error == EPIPE) return;
+  throw std::system_error(write_error, std::generic_category(), "cannot write to standard output");
 }
 
 void write_file(const std::filesystem::path& file, std::string_view bytes) {
@@ -65,9 +69,9 @@ bool is_terminal(int descriptor) {
   return isatty(descriptor) == 1;
 }
 
-int text_width() {
+int text_width(int descriptor) {
   winsize size{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  const bool known = ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   return known ? std::clamp<int>(size.ws_col, 60, 160) : 100;
 }
 

@@ -27,7 +27,7 @@ std::string read_file(const std::filesystem::path& file);
 
 bool is_terminal(int descriptor);
 /// Columns to lay text out for: those of the terminal, from 60 to 160; 100 where there is none.
-int text_width();
+int text_width(int descriptor = 1);
 
 /// "512 B", "1.5 MiB"
 std::string size_text(std::uint64_t bytes);

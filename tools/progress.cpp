@@ -44,7 +44,7 @@ void Progress::draw() const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start_).count();
   std::string line = fmt::format("{} [{:#<{}}{:.<{}}] {}/{} {}:{:02} {}", verb_, "", filled, "",
                                  kBar - filled, done_, total_, seconds / 60, seconds % 60, item_);
-  line.resize(std::min<std::size_t>(line.size(), static_cast<std::size_t>(text_width()) - 1));
+  line.resize(std::min<std::size_t>(line.size(), static_cast<std::size_t>(text_width(STDERR_FILENO)) - 1));
   fmt::print(stderr, "\r{}\x1b[K", line);
   std::fflush(stderr);
 }

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Calls rms_norm with an x of [2, 65] and a y of [2, 64] and expects this message; 0, or which step went wrong. */
+/* rms_norm of an x of [2, 65] and a y of [2, 64] must give this message; 0, or which step went wrong. */
 int check_argument(sprue_runtime* runtime, const char* message);
 /* attention without queries: nothing to do, on any machine. Its status. */
 int empty_attention(sprue_runtime* runtime, float scale);

@@ -1,3 +1,4 @@
+// Architecture names, what runs where, and shared memory limits.
 #include "core/architecture.h"
 
 #include "sprue/error.h"

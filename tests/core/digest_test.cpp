@@ -1,3 +1,4 @@
+// SHA-256 and its hexadecimal form.
 #include "core/digest.h"
 
 #include "support/catch.h"

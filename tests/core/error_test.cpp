@@ -1,3 +1,4 @@
+// What errors say and carry.
 #include "sprue/error.h"
 
 #include "support/catch.h"

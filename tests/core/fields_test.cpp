@@ -1,3 +1,4 @@
+// The encoding that keys and metadata are made of.
 #include "core/fields.h"
 
 #include "support/catch.h"

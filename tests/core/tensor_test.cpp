@@ -1,3 +1,4 @@
+// Shapes, strides and contiguity.
 #include "sprue/tensor.h"
 
 #include "sprue/error.h"

@@ -1,3 +1,4 @@
+// How values and specs print.
 #include "core/values.h"
 
 #include "support/catch.h"

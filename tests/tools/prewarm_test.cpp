@@ -1,5 +1,8 @@
 // sprue prewarm and sprue record: workers, failures, interruption, resuming.
 #include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "support/catch.h"
 #include "support/nvrtc.h"
@@ -107,15 +110,23 @@ TEST_CASE("prewarm --force compiles again") {
 TEST_CASE("prewarm --fail-on-spill is exit code 8 for a kernel that spills") {
   SKIP_WITHOUT_NVRTC();
   Sandbox box;
-  std::string source = box.read("templates/toy/slow.cu");
-  source.replace(source.find("__launch_bounds__(kThreads)"), 27, "__launch_bounds__(1024, 2)");
-  box.write("templates/toy/slow.cu", source);
-  box.write("slow.json", R"({"kernels": [{"kernel": "slow", "problem": {"SEED": 1, "LENGTH": 10}}]})");
+  std::string source = box.read("templates/toy/toy.cu");
+  source.replace(source.find("extern"), std::string::npos,
+                 R"(extern "C" __global__ void __launch_bounds__(1024) toy(float* y) {
+  float row[128];
+  for (int i = 0; i < 128; ++i) row[i] = y[i * kThreads + threadIdx.x];
+  __syncthreads();
+  for (int i = 0; i < 128; ++i) y[i * kThreads + threadIdx.x] = row[127 - i] + kAdd;
+}
+)");
+  box.write("templates/toy/toy.cu", source);
+  box.write("toys.json", kToys);
   const Result result =
-      box.run({"prewarm", box.file("slow.json"), "--arch", "sm_80", "--fail-on-spill", "--json"});
+      box.run({"prewarm", box.file("toys.json"), "--arch", "sm_80", "--fail-on-spill", "--json"});
   CHECK(result.code == 8);
   CHECK(result.json()["kernels"][0]["spill_bytes"] > 0);
-  CHECK(box.run({"prewarm", box.file("slow.json"), "--arch", "sm_80"}).code == 0);
+  CHECK_THAT(result.err, Contains("warning: compiled toy"));
+  CHECK(box.run({"prewarm", box.file("toys.json"), "--arch", "sm_80"}).code == 0);
 }
 
 TEST_CASE("require_prewarmed makes prewarm a check: exit code 7") {
@@ -162,7 +173,8 @@ TEST_CASE("Ctrl-C ends the workers, and the next prewarm resumes") {
   CHECK_THAT(result.err, Contains("interrupted"));
   for (const pid_t worker : workers) CHECK(kill(worker, 0) != 0);
   CHECK(result.json()["interrupted"] == true);
-  CHECK(statuses(result.json())[0] == "not reached");
+  const auto before = statuses(result.json());
+  CHECK(std::count(before.begin(), before.end(), "not reached") >= 3);
 
   const Result again = box.run(command);
   CHECK(again.code == 0);

@@ -21,6 +21,13 @@ struct MmaPeakParams {
   int rounds;
 };
 
+/// The one argument of kernel_templates/bench/copy.cu.
+struct CopyParams {
+  void* dst;
+  const void* src;
+  long long vectors;
+};
+
 }  // namespace
 
 nlohmann::ordered_json Machine::json() const {
@@ -45,10 +52,14 @@ Machine this_machine(Runtime& runtime) {
   return machine;
 }
 
-double copy_ceiling(Stream stream) {
+double copy_ceiling(Runtime& runtime, Stream stream) {
   constexpr std::size_t kBytes = std::size_t{1} << 30;
+  RuntimeImpl& impl = runtime.impl();
+  const LoadedKernel& kernel = impl.load({kernel_id("copy"), driver::current_device(), {}}, stream, {"copy", {}});
   const driver::DeviceBuffer from = random_buffer(kBytes / 2, DType::f16, 1), to(kBytes);
-  Replay replay(stream, [&](Stream s, int) { driver::copy_async(to.data(), from.data(), kBytes, s); });
+  const CopyParams params{to.data(), from.data(), kBytes / 16};
+  const auto blocks = static_cast<unsigned>(params.vectors / kernel.launch.rows_per_block);
+  Replay replay(stream, [&](Stream s, int) { impl.launch(kernel, blocks, s, &params); });
   return 2.0 * kBytes / replay.median_us() / 1e3;
 }
 

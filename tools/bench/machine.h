@@ -20,8 +20,9 @@ struct Machine {
 
 Machine this_machine(Runtime& runtime);
 
-/// GB/s of a copy of 1 GiB on the current GPU, counting what is read and what is written.
-double copy_ceiling(Stream stream);
+/// GB/s of a kernel that copies 1 GiB on the current GPU, kernel_templates/bench/copy.cu, counting what is read and
+/// what is written.
+double copy_ceiling(Runtime& runtime, Stream stream);
 
 /// TFLOPS of a kernel that does nothing but mma.sync on registers, kernel_templates/bench/mma_peak.cu. GPUs
 /// that have instructions beyond mma.sync (wgmma, tcgen05) reach more with those.

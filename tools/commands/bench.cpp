@@ -52,7 +52,7 @@ int run(const BenchOptions& options) {
   const bool is_attention = options.op == "attention";
   Runtime runtime(runtime_options());
   const driver::StreamHandle stream;
-  const double copy = copy_ceiling(stream);
+  const double copy = copy_ceiling(runtime, stream);
   double mma[3] = {};  // by dtype; measured when first needed
   const auto ceiling = [&](const Workload& work) {
     if (work.flops == 0) return copy;

@@ -1,5 +1,5 @@
-// Runtime: renders, compiles, caches, loads and launches kernels. One per process is usual; several are independent.
-// Thread-safe. Include this and sprue/ops.h; no CUDA header is needed.
+// Runtime: renders, compiles, caches, loads and launches kernels. One per process is usual; several are
+// independent. Thread-safe. Include this and sprue/ops.h; no CUDA header is needed.
 #pragma once
 
 #include <cstddef>
@@ -26,32 +26,44 @@ struct Allocator {
 };
 
 struct SPRUE_API RuntimeOptions {
-  std::filesystem::path cache_directory;               ///< The private, writable cache; empty with `disk_cache`: the default place.
-  std::vector<std::filesystem::path> read_only_caches; ///< Directories or pack files, looked at after the private cache.
-  std::uint64_t cache_limit_bytes = std::uint64_t{1} << 30;  ///< Least recently used kernels go first; 0: no limit.
-  bool disk_cache = true;                              ///< false: no kernel is read from or written to disk, whatever the options above say.
-  bool require_prewarmed = false;                      ///< A cache miss is a NotPrewarmedError and nothing compiles.
-  std::filesystem::path template_directory;            ///< Files here replace the embedded templates of the same path.
-  std::vector<std::filesystem::path> tuned;            ///< Tuned schedules: JSON files, or directories of them; later ones win.
-  std::filesystem::path record;                        ///< Append every kernel that is asked for to this prewarm manifest, each once.
-  std::string nvrtc;                                   ///< libnvrtc or its directory; empty: search.
-  Allocator allocator;                                 ///< Empty: the driver's stream-ordered allocator.
-  LogSink log;                                         ///< Silent when empty.
+  /// The private, writable cache; empty: $XDG_CACHE_HOME/sprue or ~/.cache/sprue.
+  std::filesystem::path cache_directory;
+  /// Directories or pack files, looked at after the private cache.
+  std::vector<std::filesystem::path> read_only_caches;
+  /// The private cache's size; least recently used kernels go first. 0: no limit.
+  std::uint64_t cache_limit_bytes = std::uint64_t{1} << 30;
+  /// false: no kernel is read from or written to disk, whatever the options above say.
+  bool disk_cache = true;
+  /// A cache miss is a NotPrewarmedError and nothing compiles.
+  bool require_prewarmed = false;
+  /// Files here replace the embedded templates of the same path.
+  std::filesystem::path template_directory;
+  /// Tuned schedules: JSON files, or directories of them; later ones win.
+  std::vector<std::filesystem::path> tuned;
+  /// Append every kernel that is asked for to this prewarm manifest, each once.
+  std::filesystem::path record;
+  /// libnvrtc or its directory; empty: search.
+  std::string nvrtc;
+  /// Empty: the driver's stream-ordered allocator.
+  Allocator allocator;
+  /// Silent when empty.
+  LogSink log;
 
-  /// Defaults, changed by SPRUE_CACHE_DIR, SPRUE_CACHE_READONLY, SPRUE_CACHE_LIMIT, SPRUE_CACHE, SPRUE_REQUIRE_PREWARMED,
-  /// SPRUE_TEMPLATES, SPRUE_TUNED, SPRUE_RECORD and SPRUE_NVRTC; the README lists them. ArgumentError for a bad value.
+  /// Defaults, changed by SPRUE_CACHE_DIR, SPRUE_CACHE_READONLY, SPRUE_CACHE_LIMIT, SPRUE_CACHE,
+  /// SPRUE_REQUIRE_PREWARMED, SPRUE_TEMPLATES, SPRUE_TUNED, SPRUE_RECORD and SPRUE_NVRTC; the README lists
+  /// them. ArgumentError for a bad value.
   static RuntimeOptions from_environment();
 };
 
 /// What the runtime has done so far; every number only grows.
 struct Counters {
   std::uint64_t launches = 0;
-  std::uint64_t memory_misses = 0;     ///< Calls that found no loaded kernel; hits are launches minus these.
-  std::uint64_t directory_hits = 0;    ///< Kernels read from the private cache directory.
-  std::uint64_t read_only_hits = 0;    ///< Kernels read from read-only directories and packs.
-  std::uint64_t compiles = 0;          ///< Kernels compiled.
-  std::uint64_t failures = 0;          ///< Builds that ended in an error.
-  std::uint64_t waits = 0;             ///< Builds that waited for another thread or process instead.
+  std::uint64_t memory_misses = 0;   ///< Calls that found no loaded kernel; hits are launches minus these.
+  std::uint64_t directory_hits = 0;  ///< Kernels read from the private cache directory.
+  std::uint64_t read_only_hits = 0;  ///< Kernels read from read-only directories and packs.
+  std::uint64_t compiles = 0;        ///< Kernels compiled.
+  std::uint64_t failures = 0;        ///< Builds that ended in an error.
+  std::uint64_t waits = 0;           ///< Builds that waited for another thread or process instead.
   double render_ms = 0, compile_ms = 0, load_ms = 0;
 };
 
@@ -62,14 +74,15 @@ struct KernelInfo {
   std::string architecture;  ///< "sm_90"
   std::string origin;        ///< "memory", "directory", "read_only" or "compiled"
   int registers = 0, spill_bytes = 0, threads = 0, shared_bytes = 0;
-  double compile_ms = 0;     ///< When it was compiled, perhaps by another process.
+  double compile_ms = 0;  ///< When it was compiled, perhaps by another process.
 };
 
 class RuntimeImpl;
 
 class SPRUE_API Runtime {
  public:
-  /// ArgumentError or CacheError for options that cannot work. Needs neither a GPU nor a driver nor a compiler.
+  /// ArgumentError, TemplateError or CacheError for options that cannot work. Needs neither a GPU nor a
+  /// driver nor a compiler.
   explicit Runtime(RuntimeOptions options = RuntimeOptions::from_environment());
   ~Runtime();
   Runtime(const Runtime&) = delete;

@@ -8,10 +8,11 @@
  *   sprue_tensor_init(&args.x, x, SPRUE_BF16, 2, shape, NULL);
  *   int status = sprue_rms_norm(runtime, &args, stream);
  *
- * Every function that can fail returns a sprue_status; sprue_last_error_message() then says what was expected and what
- * was given. Functions are thread-safe except that a runtime is destroyed once, when no other call uses it. Structs
- * that may grow begin with struct_size, which the caller sets to sizeof; new members come at the end and 0 is their
- * default, so programs built against an older header go on working. The operators are described in sprue/ops.h.
+ * Every function that can fail returns a sprue_status; sprue_last_error_message() then says what was expected
+ * and what was given. Functions are thread-safe except that a runtime is destroyed once, when no other call
+ * uses it. Structs that may grow begin with struct_size, which the caller sets to sizeof; new members come at
+ * the end and 0 is their default, so programs built against an older header go on working. The operators are
+ * described in sprue/ops.h.
  */
 #ifndef SPRUE_SPRUE_H
 #define SPRUE_SPRUE_H
@@ -37,7 +38,7 @@ typedef enum sprue_status {
   SPRUE_ERROR_CUDA = 4,          /* A driver call failed, or there is no driver. */
   SPRUE_ERROR_CACHE = 5,         /* The kernel cache cannot be used as asked. */
   SPRUE_ERROR_NOT_PREWARMED = 6, /* require_prewarmed is set and the kernel is in no cache. */
-  SPRUE_ERROR_CAPTURE = 7,       /* The stream is being captured and the kernel is not loaded: prepare first. */
+  SPRUE_ERROR_CAPTURE = 7,       /* The stream is being captured; the kernel is not loaded: prepare first. */
   SPRUE_ERROR_CANCELLED = 8,     /* A compile was cancelled. */
   SPRUE_ERROR_OUT_OF_MEMORY = 9, /* The host has no memory left. */
   SPRUE_ERROR_OTHER = 10         /* Anything else; the message says what. */
@@ -46,7 +47,7 @@ typedef enum sprue_status {
 /* "0.1.0": the library's, where SPRUE_VERSION is the header's. */
 SPRUE_API const char* sprue_version(void);
 
-/* About this thread's latest call that failed; "" before the first. Valid until this thread's next failure. */
+/* About this thread's latest call that failed; "" before the first. Valid until the thread's next failure. */
 SPRUE_API const char* sprue_last_error_message(void);
 
 /* ---- Runtime ---- */
@@ -54,11 +55,15 @@ SPRUE_API const char* sprue_last_error_message(void);
 typedef struct sprue_runtime sprue_runtime;
 
 typedef enum sprue_switch { SPRUE_DEFAULT = 0, SPRUE_ON = 1, SPRUE_OFF = -1 } sprue_switch;
-typedef enum sprue_log_level { SPRUE_LOG_DEBUG = 0, SPRUE_LOG_INFO = 1, SPRUE_LOG_WARNING = 2 } sprue_log_level;
+typedef enum sprue_log_level {
+  SPRUE_LOG_DEBUG = 0,
+  SPRUE_LOG_INFO = 1,
+  SPRUE_LOG_WARNING = 2
+} sprue_log_level;
 
 #define SPRUE_NO_LIMIT UINT64_MAX
 
-/* sprue/runtime.h describes the options. 0 and NULL leave what the SPRUE_* variables of the environment say. */
+/* sprue/runtime.h describes the options. 0 and NULL: what the SPRUE_* variables of the environment say. */
 typedef struct sprue_runtime_options {
   size_t struct_size;
   const char* cache_directory;
@@ -112,7 +117,7 @@ typedef struct sprue_tensor {
 SPRUE_API int sprue_tensor_init(sprue_tensor* tensor, void* data, int dtype, int rank, const int64_t* shape,
                                 const int64_t* stride);
 
-/* ---- Operators: asynchronous on `stream`; sprue_prepare_* only loads the kernel, for CUDA-graph capture ---- */
+/* ---- Operators: asynchronous on `stream`; sprue_prepare_* only load the kernel, for graph capture ---- */
 
 typedef struct sprue_rms_norm_args {
   size_t struct_size;
@@ -121,7 +126,8 @@ typedef struct sprue_rms_norm_args {
   float eps;           /* As given: 0 is 0. */
 } sprue_rms_norm_args;
 
-SPRUE_API int sprue_rms_norm(sprue_runtime* runtime, const sprue_rms_norm_args* args, struct CUstream_st* stream);
+SPRUE_API int sprue_rms_norm(sprue_runtime* runtime, const sprue_rms_norm_args* args,
+                             struct CUstream_st* stream);
 SPRUE_API int sprue_prepare_rms_norm(sprue_runtime* runtime, const sprue_rms_norm_args* args);
 
 typedef struct sprue_attention_args {
@@ -132,7 +138,8 @@ typedef struct sprue_attention_args {
   float scale;      /* 0 or NAN: 1 / sqrt(head_dim). */
 } sprue_attention_args;
 
-SPRUE_API int sprue_attention(sprue_runtime* runtime, const sprue_attention_args* args, struct CUstream_st* stream);
+SPRUE_API int sprue_attention(sprue_runtime* runtime, const sprue_attention_args* args,
+                              struct CUstream_st* stream);
 SPRUE_API int sprue_prepare_attention(sprue_runtime* runtime, const sprue_attention_args* args);
 
 #ifdef __cplusplus
