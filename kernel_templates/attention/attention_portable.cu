@@ -352,8 +352,14 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   for (int t = 0; t < kRowTiles; ++t) acc.row_max[t][0] = acc.row_max[t][1] = negative_infinity();
   const float scale_log2 = params.scale == 0.0f ? 1.0f : fabsf(params.scale) * kLog2E;
 
-  QueryStep query[kQueryInRegisters ? kDimSteps : 1];
-  const auto query_of = [&](int step) { return kQueryInRegisters ? query[step] : load_query(q_lane, step); };
+  QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
+  const auto query_of = [&](int step) {
+    if constexpr (kQueryInRegisters) {
+      return query[step];
+    } else {
+      return load_query(q_lane, step);
+    }
+  };
 
 #pragma unroll 1
   for (int tile = tiles - 1; tile >= 0; --tile) {
