@@ -59,9 +59,9 @@ void add_runtime_options(CLI::App& command) {
                "The libnvrtc to use, or its directory (SPRUE_NVRTC)");
   command
       .add_flag_function(
-          "-v,--verbose", [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
+          "--verbose",  // and no -v: newer CLI11 takes it for --v, the values of attention
+          [](std::int64_t count) { setenv("SPRUE_LOG", count > 1 ? "debug" : "info", 1); },
           "Log to standard error; twice for more (SPRUE_LOG)")
-      ->configurable(false)  // else some versions of CLI11 see a clash with --v, the values of attention
       ->group("Runtime options");
 }
 
