@@ -1,16 +1,18 @@
-// out[b, i, h, :] = sum_j softmax_j(scale * q[b, i, h, :] . k[b, j, g, :]) v[b, j, g, :],   g = h / (heads / kv_heads)
-// lse[b, h, i]    = ln(sum_j exp(scale * q[b, i, h, :] . k[b, j, g, :]))
+// out[b, i, h, :] = sum_j softmax_j(scale * q[b, i, h, :] . k[b, j, g, :]) v[b, j, g, :]
+// lse[b, h, i]    = ln(sum_j exp(scale * q[b, i, h, :] . k[b, j, g, :]))     with g = h / (heads / kv_heads)
 //
 //   q    [batch, seqlen_q, heads, kHeadDim]      out [batch, seqlen_q, heads, kHeadDimV]   any strides,
 //   k    [batch, seqlen_k, kv_heads, kHeadDim]   lse [batch, heads, seqlen_q] f32          last one 1
 //   v    [batch, seqlen_k, kv_heads, kHeadDimV]
 //
-// Causal: key j is visible to query i when j <= i + seqlen_k - seqlen_q. A row that sees no key has out 0, lse -inf.
-// Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they meet v.
+// Causal: key j is visible to query i when j <= i + seqlen_k - seqlen_q. A row that sees no key has out 0,
+// lse -inf. Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they
+// meet v.
 //
-// One block computes kBlockM query rows of one head; it walks over the keys in tiles of kBlockN, last tile first, with
-// an online softmax (Dao 2023, arXiv:2307.08691). Each warp owns 16 * kRowTiles rows from the scores to the output, so
-// softmax needs no shared memory. Tensor cores through mma.sync, copies through cp.async: sm_80 and later.
+// One block computes kBlockM query rows of one head; it walks over the keys in tiles of kBlockN, last tile
+// first, with an online softmax (Dao 2023, arXiv:2307.08691). Each warp owns 16 * kRowTiles rows from the
+// scores to the output, so softmax needs no shared memory. Tensor cores through mma.sync, copies through
+// cp.async: sm_80 and later.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -30,11 +32,12 @@ constexpr int kAlignment = ${ALIGNMENT};  // bytes that divide every address and
 constexpr int kBlockM = ${BLOCK_M};
 constexpr int kBlockN = ${BLOCK_N};
 constexpr int kWarps = ${WARPS};
-constexpr int kStages = ${STAGES};                       // tiles of K and of V in shared memory
+constexpr int kStages = ${STAGES};                         // tiles of K and of V in shared memory
 constexpr bool kQueryInRegisters = ${QUERY_IN_REGISTERS};  // else its fragments are re-read for every tile
-constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};           // the register budget is divided by this
+constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};             // the register budget is divided by this
 
-static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "rows are copied and multiplied in groups of 8 elements");
+static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
+              "rows are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
 static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at a time");
 static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on its way");
@@ -42,15 +45,18 @@ static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on 
 using namespace device;
 
 constexpr int kThreads = 32 * kWarps;
-constexpr int kRowTiles = kBlockM / (16 * kWarps);     // 16-row tiles per warp
-constexpr int kDimSteps = ceil_div(kHeadDim, 16);      // 16-wide steps of q . k
-constexpr int kDimPadded = 16 * kDimSteps;             // columns of q and k in shared memory; beyond kHeadDim: zeros
-constexpr int kKeyTiles = kBlockN / 8;                 // 8-key tiles of the scores
-constexpr int kOutTiles = kHeadDimV / 8;               // 8-column tiles of the output
+constexpr int kRowTiles = kBlockM / (16 * kWarps);  // 16-row tiles per warp
+constexpr int kDimSteps = ceil_div(kHeadDim, 16);   // 16-wide steps of q . k
+constexpr int kDimPadded = 16 * kDimSteps;  // columns of q and k in shared memory; beyond kHeadDim: zeros
+constexpr int kKeyTiles = kBlockN / 8;      // 8-key tiles of the scores
+constexpr int kOutTiles = kHeadDimV / 8;    // 8-column tiles of the output
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 
-// Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different banks.
-__host__ __device__ constexpr int pitch_of(int columns) { return 8 * ((columns / 8) | 1); }
+// Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different
+// banks.
+__host__ __device__ constexpr int pitch_of(int columns) {
+  return 8 * ((columns / 8) | 1);
+}
 constexpr int kPitchK = pitch_of(kDimPadded);
 constexpr int kPitchV = pitch_of(kHeadDimV);
 constexpr int kPitchQ = kPitchK > kPitchV ? kPitchK : kPitchV;  // the query buffer also stages the output
@@ -62,8 +68,11 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLowest = -3.4028234e38f;
 constexpr float kLn2 = 0.6931471805599453f;
 // The running maximum is raised only when it has grown by more than this (in powers of two): until then the
-// probabilities stay below 2^8, which costs no precision, and the output need not be rescaled.
+// probabilities stay below 2^8, far from overflow, and the output need not be rescaled.
 constexpr float kMaxSlack = 8.0f;
+
+//% include "attention/tiles.cuh"
+//% include "attention/online_softmax.cuh"
 
 struct Params {
   const scalar *q, *k, *v;
@@ -75,226 +84,19 @@ struct Params {
   float scale;
 };
 
-// How the threads of a block share the copy of a tile: each takes the same columns of every kRowThreads-th row, so its
-// addresses differ by constants and by one stride.
-template <int kRows, int kColumns>
-struct CopyShape {
-  static constexpr int kVec = kAlignment / 2;
-  static constexpr int kVecsPerRow = kColumns / kVec;
-  static constexpr int kColumnThreads = power_of_two_below(kVecsPerRow < 32 ? kVecsPerRow : 32);
-  static constexpr int kRowThreads = kThreads / kColumnThreads;
-  static constexpr int kRowPasses = ceil_div(kRows, kRowThreads);
-  static constexpr int kColumnPasses = ceil_div(kVecsPerRow, kColumnThreads);
-};
-
-// tile[r, :] = rows[r, :] for r < kRows; rows from `valid_rows` on become zeros. By all threads; asynchronous.
-template <int kRows, int kColumns, int kPitch>
-__device__ __forceinline__ void copy_tile(u32 tile, const scalar* rows, i64 row_stride, int valid_rows) {
-  using Shape = CopyShape<kRows, kColumns>;
-  constexpr int kVec = Shape::kVec;
-  const int row = threadIdx.x / Shape::kColumnThreads, column = threadIdx.x % Shape::kColumnThreads;
-  const u32 dst = tile + 2 * (row * kPitch + column * kVec);
-  const scalar* src = rows + row * row_stride + column * kVec;
-#pragma unroll (kAlignment == 2 ? 2 : Shape::kRowPasses)  // 2-byte copies go through registers: few at a time
-  for (int i = 0; i < Shape::kRowPasses; ++i) {
-    const int r = i * Shape::kRowThreads;
-    if (kRows % Shape::kRowThreads == 0 || row + r < kRows) {
-#pragma unroll
-      for (int j = 0; j < Shape::kColumnPasses; ++j) {
-        const int c = j * Shape::kColumnThreads;
-        if (Shape::kVecsPerRow % Shape::kColumnThreads == 0 || column + c < Shape::kVecsPerRow) {
-          copy_async<kAlignment>(dst + 2 * (r * kPitch + c * kVec), src + c * kVec, row + r < valid_rows);
-        }
-      }
-    }
-    src += Shape::kRowThreads * row_stride;
-  }
-}
-
-// The columns between kHeadDim and kDimPadded of a tile; no copy ever writes them.
-template <int kRows, int kPitch>
-__device__ __forceinline__ void zero_padding(scalar* tile) {
-  if constexpr (kDimPadded != kHeadDim) {
-    for (int r = threadIdx.x; r < kRows; r += kThreads) *reinterpret_cast<uint4*>(tile + r * kPitch + kHeadDim) = uint4{};
-  }
-}
-
 struct Place {
   int batch, head, first_row;
 };
 
-// What this block computes. Blocks of one head are neighbours, so its keys and values stay in L2; causal blocks start with
-// the longest rows. Called again where the result is stored: reading the block index anew keeps it out of the registers
-// of the main loop.
+// What this block computes. Blocks of one head are neighbours, so its keys and values stay in L2; causal
+// blocks start with the longest rows. Called again where the result is stored: reading the block index anew
+// keeps it out of the registers of the main loop.
 __device__ __forceinline__ Place place_of_block(const Params& params) {
   int block;
   asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
   const int blocks_m = (params.seqlen_q + kBlockM - 1) / kBlockM;
   const int block_m = kCausal ? blocks_m - 1 - block % blocks_m : block % blocks_m;
   return {block / blocks_m / params.heads, block / blocks_m % params.heads, block_m * kBlockM};
-}
-
-// What a warp holds of one tile's scores: rows 16 * t + 8 * r + lane / 4, keys 8 * j + 2 * (lane % 4) + c in at[t][j][2 * r + c].
-struct Scores {
-  float at[kRowTiles][kKeyTiles][4];
-};
-
-// A warp's rows of the output and the state of their online softmax; indices as above, columns instead of keys.
-struct Accumulator {
-  float out[kRowTiles][kOutTiles][4];
-  float row_max[kRowTiles][2];  // in units of log2: scale * log2(e) * score
-  float row_sum[kRowTiles][2];  // this lane's share, of 2^(scaled score - row_max)
-};
-
-// The query fragments of one 16-wide step.
-struct QueryStep {
-  u32 at[kRowTiles][4];
-};
-
-__device__ __forceinline__ QueryStep load_query(u32 q_lane, int step) {
-  QueryStep query;
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) load_matrix_x4(query.at[t], q_lane + 2 * (16 * t * kPitchQ + 16 * step));
-  return query;
-}
-
-// scores = q . k; `query_of(step)` gives the query fragments.
-template <class QueryOf>
-__device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& query_of, u32 k_lane) {
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int j = 0; j < kKeyTiles; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores.at[t][j][i] = 0.0f;
-    }
-  }
-  // Fragments are loaded one multiplication ahead.
-  QueryStep query[2] = {query_of(0)};
-  u32 keys[2][4];
-  load_matrix_x4(keys[0], k_lane);
-#pragma unroll
-  for (int step = 0; step < kDimSteps; ++step) {
-#pragma unroll
-    for (int j = 0; j < kKeyTiles; j += 2) {
-      const int now = (step * kKeyTiles + j) / 2 % 2;
-      const int next_step = step + (j + 2) / kKeyTiles, next_j = (j + 2) % kKeyTiles;
-      if (next_step < kDimSteps) load_matrix_x4(keys[now ^ 1], k_lane + 2 * (8 * next_j * kPitchK + 16 * next_step));
-      if (j + 2 == kKeyTiles && step + 1 < kDimSteps) query[(step + 1) % 2] = query_of(step + 1);
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-        mma_m16n8k16<scalar>(scores.at[t][j], query[step % 2].at[t], keys[now][0], keys[now][1]);
-        mma_m16n8k16<scalar>(scores.at[t][j + 1], query[step % 2].at[t], keys[now][2], keys[now][3]);
-      }
-    }
-  }
-}
-
-// Scores for a scale below zero or of zero, as scores for its absolute value or for one: the softmax takes maxima before
-// it scales.
-__device__ __forceinline__ void apply_sign(Scores& scores, float scale) {
-  const float sign = scale < 0.0f ? -1.0f : 0.0f;
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int j = 0; j < kKeyTiles; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores.at[t][j][i] *= sign;
-    }
-  }
-}
-
-// Keys that a row does not see get -inf. `row` is the warp's first row, `key` the tile's first key.
-__device__ __forceinline__ void mask(Scores& scores, int row, int key, int seqlen_k, int shift) {
-  const int lane = threadIdx.x % 32;
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int visible = kCausal ? min(seqlen_k, row + 16 * t + 8 * r + lane / 4 + shift + 1) : seqlen_k;
-      const int limit = visible - key - lane % 4 * 2;
-#pragma unroll
-      for (int j = 0; j < kKeyTiles; ++j) {
-        if (8 * j >= limit) scores.at[t][j][2 * r] = negative_infinity();
-        if (8 * j + 1 >= limit) scores.at[t][j][2 * r + 1] = negative_infinity();
-      }
-    }
-  }
-}
-
-// Raises the maxima that have grown by more than the slack and rescales what was summed under the old ones.
-__device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& scores, float scale_log2) {
-  float tile_max[kRowTiles][2];
-  bool grown = false;
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      float m = negative_infinity();
-#pragma unroll
-      for (int j = 0; j < kKeyTiles; ++j) m = fmaxf(m, fmaxf(scores.at[t][j][2 * r], scores.at[t][j][2 * r + 1]));
-      tile_max[t][r] = quad_max(m) * scale_log2;
-      grown |= tile_max[t][r] > acc.row_max[t][r] + kMaxSlack;
-    }
-  }
-  if (!__any_sync(0xffffffffu, grown)) return;
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const float raised = fmaxf(acc.row_max[t][r], tile_max[t][r]);
-      const float factor = raised == acc.row_max[t][r] ? 1.0f : exp2_approx(acc.row_max[t][r] - raised);
-      acc.row_max[t][r] = raised;
-      acc.row_sum[t][r] *= factor;
-#pragma unroll
-      for (int c = 0; c < kOutTiles; ++c) {
-        acc.out[t][c][2 * r] *= factor;
-        acc.out[t][c][2 * r + 1] *= factor;
-      }
-    }
-  }
-}
-
-// out += p v with p = 2^(scale_log2 * score - row_max), 16 keys at a time: the exponentials of one step run under the
-// products of the step before.
-__device__ __forceinline__ void multiply_values(Accumulator& acc, const Scores& scores, float scale_log2, u32 v_lane) {
-  float bias[kRowTiles][2];
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) bias[t][r] = -fmaxf(acc.row_max[t][r], kLowest);  // finite even if the row saw no key yet
-  }
-#pragma unroll
-  for (int j = 0; j < kKeyTiles; j += 2) {
-    u32 p[kRowTiles][4];
-#pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int r = i % 2;
-        const float low = exp2_approx(fmaf(scores.at[t][j + i / 2][2 * r], scale_log2, bias[t][r]));
-        const float high = exp2_approx(fmaf(scores.at[t][j + i / 2][2 * r + 1], scale_log2, bias[t][r]));
-        acc.row_sum[t][r] += low + high;
-        p[t][i] = pack<scalar>(low, high);
-      }
-    }
-#pragma unroll
-    for (int c = 0; c + 1 < kOutTiles; c += 2) {
-      u32 values[4];
-      load_matrix_x4_transposed(values, v_lane + 2 * (8 * j * kPitchV + 8 * c));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-        mma_m16n8k16<scalar>(acc.out[t][c], p[t], values[0], values[1]);
-        mma_m16n8k16<scalar>(acc.out[t][c + 1], p[t], values[2], values[3]);
-      }
-    }
-    if constexpr (kOutTiles % 2 == 1) {
-      u32 values[2];
-      load_matrix_x2_transposed(values[0], values[1], v_lane + 2 * (8 * j * kPitchV + 8 * (kOutTiles - 1)));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) mma_m16n8k16<scalar>(acc.out[t][kOutTiles - 1], p[t], values[0], values[1]);
-    }
-  }
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
@@ -308,14 +110,16 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const int kv_head = head / (params.heads / params.kv_heads);
   const int shift = params.seqlen_k - params.seqlen_q;  // row i sees keys up to i + shift
 
-  const scalar* const q = params.q + batch * params.q_stride[0] + first_row * params.q_stride[1] + head * params.q_stride[2];
+  const scalar* const q =
+      params.q + batch * params.q_stride[0] + first_row * params.q_stride[1] + head * params.q_stride[2];
   const scalar* const k = params.k + batch * params.k_stride[0] + kv_head * params.k_stride[2];
   const scalar* const v = params.v + batch * params.v_stride[0] + kv_head * params.v_stride[2];
 
   const int visible = kCausal ? min(params.seqlen_k, first_row + kBlockM + shift) : params.seqlen_k;
   const int tiles = visible > 0 ? (visible + kBlockN - 1) / kBlockN : 0;
   // Tiles from here on contain keys that some row does not see.
-  const int first_masked = kCausal ? max(0, min(params.seqlen_k, first_row + shift + 1)) / kBlockN : params.seqlen_k / kBlockN;
+  const int first_masked =
+      kCausal ? max(0, min(params.seqlen_k, first_row + shift + 1)) / kBlockN : params.seqlen_k / kBlockN;
 
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int lane = threadIdx.x % 32;
@@ -336,13 +140,15 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   zero_padding<kBlockM, kPitchQ>(tile_q);
   zero_padding<kStages * kBlockN, kPitchK>(tiles_k);
   if (tiles > 0) {
-    copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q), q, params.q_stride[1], params.seqlen_q - first_row);
+    copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q), q, params.q_stride[1],
+                                          params.seqlen_q - first_row);
     copy_k(tiles - 1);
     if constexpr (kStages > 1) copy_v(tiles - 1);
     commit_copies();
   }
 
-  // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v (transposed).
+  // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
+  // (transposed).
   const u32 q_lane = shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8);
   const u32 k_lane = shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8);
   const u32 v_lane = shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8);
@@ -408,7 +214,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       if constexpr (kHasLse) {
         if (lane % 4 == 0 && row < params.seqlen_q) {
           const float lse = sum == 0.0f ? negative_infinity() : (acc.row_max[t][r] + log2_approx(sum)) * kLn2;
-          params.lse[place.batch * params.lse_stride[0] + place.head * params.lse_stride[1] + row * params.lse_stride[2]] = lse;
+          params.lse[place.batch * params.lse_stride[0] + place.head * params.lse_stride[1] +
+                     row * params.lse_stride[2]] = lse;
         }
       }
 #pragma unroll
@@ -427,6 +234,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   for (int index = lane; index < kRowsPerWarp * kVecsPerRow; index += 32) {
     const int local = warp_row + index / kVecsPerRow, column = index % kVecsPerRow * kVec;
     const int row = place.first_row + local;
-    if (row < params.seqlen_q) store(dst + row * params.out_stride[1] + column, load<scalar, kVec>(tile_q + local * kPitchQ + column));
+    if (row < params.seqlen_q)
+      store(dst + row * params.out_stride[1] + column, load<scalar, kVec>(tile_q + local * kPitchQ + column));
   }
 }

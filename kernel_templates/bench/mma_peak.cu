@@ -1,9 +1,10 @@
-// sum[t] = the elements of thread t's share of C after `rounds` times C += A B, over kChains tiles C of 16 x 8 per warp
+// sum[t] = the elements of thread t's share of C after `rounds` times C += A B, over kChains tiles C of 16 x
+// 8 per warp
 //
 //   sum  [blocks * threads]  f32; keeps the products from being optimised away
 //
-// Nothing but mma.sync on registers: the most that a kernel built on it reaches on this GPU. Operands are random,
-// because the power that a product draws, and with it the clock, depends on the data.
+// Nothing but mma.sync on registers: the most that a kernel built on it reaches on this GPU. Operands are
+// random, because the power that a product draws, and with it the clock, depends on the data.
 
 //% include "device/mma.cuh"
 

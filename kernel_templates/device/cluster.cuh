@@ -12,11 +12,16 @@ __device__ __forceinline__ u32 cluster_rank() {
   return rank;
 }
 
-// Announces that this thread's earlier writes may be read; every thread of the cluster calls it once before each wait.
-__device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+// Announces that this thread's earlier writes may be read; every thread of the cluster calls it once before
+// each wait.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
 
 // Waits until every thread of the cluster has arrived.
-__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
 
 // *p as the block of that rank holds it; p is in shared memory. That block must not have ended.
 __device__ __forceinline__ float load_remote(const float* p, u32 rank) {

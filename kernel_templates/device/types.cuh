@@ -1,4 +1,5 @@
-// Scalar types and conversions. All arithmetic is f32; f16 and bf16 exist in memory and as matrix operands only.
+// Scalar types and conversions. All arithmetic is f32; f16 and bf16 exist in memory and as matrix operands
+// only.
 #pragma once
 
 namespace device {
@@ -16,13 +17,17 @@ struct bf16 {
   u16 bits;
 };
 
-__device__ __forceinline__ float to_f32(f32 x) { return x; }
+__device__ __forceinline__ float to_f32(f32 x) {
+  return x;
+}
 __device__ __forceinline__ float to_f32(f16 x) {
   float y;
   asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
   return y;
 }
-__device__ __forceinline__ float to_f32(bf16 x) { return __uint_as_float(static_cast<u32>(x.bits) << 16); }
+__device__ __forceinline__ float to_f32(bf16 x) {
+  return __uint_as_float(static_cast<u32>(x.bits) << 16);
+}
 
 // from_f32<T>(x): x rounded to nearest even.
 template <class T>
@@ -74,12 +79,20 @@ __device__ __forceinline__ float log2_approx(float x) {
   return y;
 }
 
-__device__ __forceinline__ float negative_infinity() { return __int_as_float(static_cast<int>(0xff800000u)); }
+__device__ __forceinline__ float negative_infinity() {
+  return __int_as_float(static_cast<int>(0xff800000u));
+}
 
-__host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-__host__ __device__ constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
+__host__ __device__ constexpr int ceil_div(int a, int b) {
+  return (a + b - 1) / b;
+}
+__host__ __device__ constexpr int round_up(int a, int b) {
+  return ceil_div(a, b) * b;
+}
 
 // The largest power of two that is at most n; n >= 1.
-__host__ __device__ constexpr int power_of_two_below(int n) { return n < 2 ? 1 : 2 * power_of_two_below(n / 2); }
+__host__ __device__ constexpr int power_of_two_below(int n) {
+  return n < 2 ? 1 : 2 * power_of_two_below(n / 2);
+}
 
 }  // namespace device

@@ -37,7 +37,8 @@ __device__ __forceinline__ Vec<T, N> load(const T* src) {
   return reinterpret_cast<Vec<T, N>&>(raw);
 }
 
-// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2 lines.
+// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2
+// lines.
 template <class T, int N>
 __device__ __forceinline__ Vec<T, N> load_streaming(const T* src) {
   if constexpr (sizeof(T) * N == 16) {

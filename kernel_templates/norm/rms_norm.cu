@@ -5,8 +5,9 @@
 //
 // Sums are f32. Zhang & Sennrich 2019, arXiv:1910.07467.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row of up
-// to kMaxRegisterBytes per thread stays in registers between the two passes; a longer one is read twice, then from L2.
+// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A
+// row of up to kMaxRegisterBytes per thread stays in registers between the two passes; a longer one is read
+// twice, then from L2.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -37,13 +38,15 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
 
 __host__ __device__ constexpr int widest_vector(int bytes) {
-  return kHidden % (bytes / int{sizeof(scalar)}) == 0 ? bytes / int{sizeof(scalar)} : widest_vector(bytes / 2);
+  return kHidden % (bytes / int{sizeof(scalar)}) == 0 ? bytes / int{sizeof(scalar)}
+                                                      : widest_vector(bytes / 2);
 }
 constexpr int kVec = widest_vector(kAlignment);
-constexpr int kVecs = kHidden / kVec;                          // vectors in a row
-constexpr int kLanes = kThreadsPerRow * kCluster;              // threads that share a row
+constexpr int kVecs = kHidden / kVec;              // vectors in a row
+constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
 constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
-constexpr int kMaxRegisterBytes = kThreads > 384 ? 98304 / kThreads : 256;  // well below a thread's share of the registers
+constexpr int kMaxRegisterBytes =
+    kThreads > 384 ? 98304 / kThreads : 256;  // well below a thread's share of the registers
 constexpr bool kInRegisters = kVecsPerThread * kVec * int{sizeof(scalar)} <= kMaxRegisterBytes;
 
 struct Params {
@@ -61,15 +64,18 @@ __device__ __forceinline__ float sum_of_squares(const Vec<scalar, kVec>& v) {
   return sum;
 }
 
-__device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, float factor, const scalar* weight) {
+__device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, float factor,
+                                                    const scalar* weight) {
   Vec<scalar, kVec> y, w;
   if constexpr (kHasWeight) w = load<scalar, kVec>(weight);
 #pragma unroll
-  for (int i = 0; i < kVec; ++i) y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
+  for (int i = 0; i < kVec; ++i)
+    y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
   return y;
 }
 
-// The sum of `x` over the threads of a row, in each of them and in a fixed order. By all threads of the block.
+// The sum of `x` over the threads of a row, in each of them and in a fixed order. By all threads of the
+// block.
 __device__ __forceinline__ float row_sum(float x) {
   x = lane_sum<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(x);
   if constexpr (kWarpsPerRow > 1) {
@@ -81,7 +87,7 @@ __device__ __forceinline__ float row_sum(float x) {
 #pragma unroll
     for (int i = 0; i < kWarpsPerRow; ++i) x += partial[warp / kWarpsPerRow * kWarpsPerRow + i];
   }
-//% if CLUSTER > 1
+  //% if CLUSTER > 1
   __shared__ float block_sum;
   if (threadIdx.x == 0) block_sum = x;
   cluster_arrive();
@@ -90,7 +96,7 @@ __device__ __forceinline__ float row_sum(float x) {
 #pragma unroll
   for (int rank = 0; rank < kCluster; ++rank) x += load_remote(&block_sum, rank);
   cluster_arrive();  // waited for at the end of the kernel: until then the other blocks may read block_sum
-//% end
+  //% end
   return x;
 }
 
@@ -143,10 +149,11 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     const float factor = rsqrtf(row_sum(sum) * (1.0f / kHidden) + params.eps);
 #pragma unroll 8
     for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) store(y + column(i), scaled(load<scalar, kVec>(x + column(i)), factor, params.weight + column(i)));
+      if (has(i))
+        store(y + column(i), scaled(load<scalar, kVec>(x + column(i)), factor, params.weight + column(i)));
     }
   }
-//% if CLUSTER > 1
+  //% if CLUSTER > 1
   cluster_wait();
-//% end
+  //% end
 }

@@ -55,6 +55,8 @@ std::vector<Values> problems_of(const std::string& kernel) {
             rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
             rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 65536, true, 16, 3)};
   }
+  if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
+  if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};
 }
 
@@ -104,6 +106,8 @@ TEST_CASE("shipped kernels neither spill nor draw performance advisories", "[swe
 
   std::vector<Job> jobs;
   for (const codegen::Manifest& manifest : manifests) {
+    INFO(manifest.kernel << " needs sample problems here");
+    REQUIRE(!problems_of(manifest.kernel).empty());
     for (Job& job : jobs_of(manifest, full)) jobs.push_back(std::move(job));
   }
   REQUIRE(jobs.size() >= 100);

@@ -21,9 +21,12 @@ import statistics
 import subprocess
 import sys
 
-import torch
-import torch.nn.functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
+try:
+    import torch
+    import torch.nn.functional as F
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+except ImportError as error:
+    sys.exit(f"compare_pytorch.py needs PyTorch with CUDA: {error}")
 
 # ---- Sprue's C API, sprue/sprue.h ----
 

@@ -7,10 +7,12 @@
 //
 // Sums are f32. Zhang & Sennrich 2019, arXiv:1910.07467.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row of up
-// to kMaxRegisterBytes per thread stays in registers between the two passes; a longer one is read twice, then from L2.
+// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A
+// row of up to kMaxRegisterBytes per thread stays in registers between the two passes; a longer one is read
+// twice, then from L2.
 
-// Scalar types and conversions. All arithmetic is f32; f16 and bf16 exist in memory and as matrix operands only.
+// Scalar types and conversions. All arithmetic is f32; f16 and bf16 exist in memory and as matrix operands
+// only.
 
 namespace device {
 
@@ -27,13 +29,17 @@ struct bf16 {
   u16 bits;
 };
 
-__device__ __forceinline__ float to_f32(f32 x) { return x; }
+__device__ __forceinline__ float to_f32(f32 x) {
+  return x;
+}
 __device__ __forceinline__ float to_f32(f16 x) {
   float y;
   asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
   return y;
 }
-__device__ __forceinline__ float to_f32(bf16 x) { return __uint_as_float(static_cast<u32>(x.bits) << 16); }
+__device__ __forceinline__ float to_f32(bf16 x) {
+  return __uint_as_float(static_cast<u32>(x.bits) << 16);
+}
 
 // from_f32<T>(x): x rounded to nearest even.
 template <class T>
@@ -85,13 +91,21 @@ __device__ __forceinline__ float log2_approx(float x) {
   return y;
 }
 
-__device__ __forceinline__ float negative_infinity() { return __int_as_float(static_cast<int>(0xff800000u)); }
+__device__ __forceinline__ float negative_infinity() {
+  return __int_as_float(static_cast<int>(0xff800000u));
+}
 
-__host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-__host__ __device__ constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
+__host__ __device__ constexpr int ceil_div(int a, int b) {
+  return (a + b - 1) / b;
+}
+__host__ __device__ constexpr int round_up(int a, int b) {
+  return ceil_div(a, b) * b;
+}
 
 // The largest power of two that is at most n; n >= 1.
-__host__ __device__ constexpr int power_of_two_below(int n) { return n < 2 ? 1 : 2 * power_of_two_below(n / 2); }
+__host__ __device__ constexpr int power_of_two_below(int n) {
+  return n < 2 ? 1 : 2 * power_of_two_below(n / 2);
+}
 
 }  // namespace device
 
@@ -131,7 +145,8 @@ __device__ __forceinline__ Vec<T, N> load(const T* src) {
   return reinterpret_cast<Vec<T, N>&>(raw);
 }
 
-// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2 lines.
+// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2
+// lines.
 template <class T, int N>
 __device__ __forceinline__ Vec<T, N> load_streaming(const T* src) {
   if constexpr (sizeof(T) * N == 16) {
@@ -199,13 +214,15 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
 
 __host__ __device__ constexpr int widest_vector(int bytes) {
-  return kHidden % (bytes / int{sizeof(scalar)}) == 0 ? bytes / int{sizeof(scalar)} : widest_vector(bytes / 2);
+  return kHidden % (bytes / int{sizeof(scalar)}) == 0 ? bytes / int{sizeof(scalar)}
+                                                      : widest_vector(bytes / 2);
 }
 constexpr int kVec = widest_vector(kAlignment);
-constexpr int kVecs = kHidden / kVec;                          // vectors in a row
-constexpr int kLanes = kThreadsPerRow * kCluster;              // threads that share a row
+constexpr int kVecs = kHidden / kVec;              // vectors in a row
+constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
 constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
-constexpr int kMaxRegisterBytes = kThreads > 384 ? 98304 / kThreads : 256;  // well below a thread's share of the registers
+constexpr int kMaxRegisterBytes =
+    kThreads > 384 ? 98304 / kThreads : 256;  // well below a thread's share of the registers
 constexpr bool kInRegisters = kVecsPerThread * kVec * int{sizeof(scalar)} <= kMaxRegisterBytes;
 
 struct Params {
@@ -223,15 +240,18 @@ __device__ __forceinline__ float sum_of_squares(const Vec<scalar, kVec>& v) {
   return sum;
 }
 
-__device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, float factor, const scalar* weight) {
+__device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, float factor,
+                                                    const scalar* weight) {
   Vec<scalar, kVec> y, w;
   if constexpr (kHasWeight) w = load<scalar, kVec>(weight);
 #pragma unroll
-  for (int i = 0; i < kVec; ++i) y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
+  for (int i = 0; i < kVec; ++i)
+    y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
   return y;
 }
 
-// The sum of `x` over the threads of a row, in each of them and in a fixed order. By all threads of the block.
+// The sum of `x` over the threads of a row, in each of them and in a fixed order. By all threads of the
+// block.
 __device__ __forceinline__ float row_sum(float x) {
   x = lane_sum<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(x);
   if constexpr (kWarpsPerRow > 1) {
@@ -291,7 +311,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     const float factor = rsqrtf(row_sum(sum) * (1.0f / kHidden) + params.eps);
 #pragma unroll 8
     for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) store(y + column(i), scaled(load<scalar, kVec>(x + column(i)), factor, params.weight + column(i)));
+      if (has(i))
+        store(y + column(i), scaled(load<scalar, kVec>(x + column(i)), factor, params.weight + column(i)));
     }
   }
 }
