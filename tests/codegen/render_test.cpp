@@ -173,6 +173,20 @@ TEST_CASE("rendering ends, whatever the template asks for") {
         "device/30.cuh:1:1: includes may be nested at most 32 deep");
 }
 
+TEST_CASE("the launch may give several blocks one unit of work") {
+  const auto launch = [](const std::string& blocks) {
+    const Manifest manifest = parse_manifest(
+        "sample/scale.json",
+        with(kScaleManifest, "\"rows_per_block\": \"WARPS\"", "\"rows_per_block\": \"1\"" + blocks));
+    return launch_shape(
+        manifest, complete_spec(manifest, {{"SCALAR", "bf16"}, {"HIDDEN", std::int64_t{64}}}, {}, {8, 0}));
+  };
+  CHECK(launch("").blocks_per_row == 1);
+  CHECK(launch(", \"blocks_per_row\": \"WARPS / 2\"").blocks_per_row == 2);
+  CHECK_THROWS_WITH(launch(", \"blocks_per_row\": \"WARPS - 4\""),
+                    Contains("WARPS - 4 must be from 1 to 2^31 - 1, but is 0"));
+}
+
 TEST_CASE("odd bytes are refused or left alone") {
   CHECK(body_error(std::string("int\0x;\n", 7)) ==
         "sample/scale.cu:13:4: a template must not contain NUL bytes");

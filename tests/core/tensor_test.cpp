@@ -28,6 +28,11 @@ TEST_CASE("element counts go beyond 32 bits") {
   CHECK(Tensor(nullptr, DType::f16, {1 << 20, 1 << 20}).extents.elements() == std::int64_t{1} << 40);
 }
 
+TEST_CASE("element counts beyond 63 bits stay at the largest number") {
+  CHECK(Tensor(nullptr, DType::f16, {1LL << 40, 1LL << 40}).extents.elements() == INT64_MAX);
+  CHECK(Tensor(nullptr, DType::f16, {0, 1LL << 40, 1LL << 40}).extents.elements() == 0);
+}
+
 TEST_CASE("bad extents are named") {
   CHECK_THROWS_WITH(Tensor(nullptr, DType::f32, {1, 2, 3, 4, 5, 6, 7}),
                     "a tensor may have at most 6 dimensions, but has 7");
