@@ -20,7 +20,7 @@ using namespace sprue;
 
 static_assert(SPRUE_MAX_RANK == kMaxRank);
 static_assert(SPRUE_F32 == static_cast<int>(DType::f32) && SPRUE_F16 == static_cast<int>(DType::f16) &&
-              SPRUE_BF16 == static_cast<int>(DType::bf16));
+              SPRUE_BF16 == static_cast<int>(DType::bf16) && SPRUE_I32 == static_cast<int>(DType::i32));
 static_assert(SPRUE_LOG_DEBUG == static_cast<int>(LogLevel::debug) &&
               SPRUE_LOG_INFO == static_cast<int>(LogLevel::info) &&
               SPRUE_LOG_WARNING == static_cast<int>(LogLevel::warning));
@@ -97,9 +97,10 @@ T read(const char* name, const T* given) {
 }
 
 Tensor tensor_of(const char* name, const sprue_tensor& tensor) {
-  if (tensor.dtype < SPRUE_F32 || tensor.dtype > SPRUE_BF16) {
+  if (tensor.dtype < SPRUE_F32 || tensor.dtype > SPRUE_I32) {
     throw ArgumentError(fmt::format(
-        "{}.dtype must be SPRUE_F32 (0), SPRUE_F16 (1) or SPRUE_BF16 (2), but is {}", name, tensor.dtype));
+        "{}.dtype must be SPRUE_F32 (0), SPRUE_F16 (1), SPRUE_BF16 (2) or SPRUE_I32 (3), but is {}", name,
+        tensor.dtype));
   }
   if (tensor.rank < 0 || tensor.rank > SPRUE_MAX_RANK) {
     throw ArgumentError(fmt::format("{}.rank must be 0 to {}, but is {}", name, SPRUE_MAX_RANK, tensor.rank));

@@ -56,8 +56,10 @@ CUtensorMapDataType type_of(DType dtype) {
       return CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
     case DType::bf16:
       return CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+    case DType::i32:
+      break;
   }
-  throw ArgumentError("[tensor_map] dtype must be f32, f16 or bf16");
+  throw ArgumentError(fmt::format("[tensor_map] dtype must be f32, f16 or bf16, but is {}", name_of(dtype)));
 }
 
 CUtensorMapSwizzle swizzle_of(int bytes) {

@@ -114,6 +114,18 @@ void check(const Views& views, float scale, bool with_data) {
   for (const ops::View* other : {&q, &k, &v, &out}) ops::check_apart(kOp, lse, *other);
 }
 
+void check_supported(const Attention& args) {
+  for (const ConstTensor* tensor :
+       {&args.alibi_slopes, &args.bias, &args.sinks, &args.cu_seqlens_q, &args.cu_seqlens_k, &args.seqused_q,
+        &args.seqused_k, &args.block_table}) {
+    SPRUE_CHECK(kOp, !tensor->given(), "a tensor other than out, q, k, v and lse is not yet supported");
+  }
+  SPRUE_CHECK(kOp,
+              args.window_left == -1 && args.window_right == -1 && args.chunk == 0 && args.softcap == 0 &&
+                  args.dropout.probability == 0 && !args.probabilities.given(),
+              "windows, chunks, softcap and dropout are not yet supported");
+}
+
 AttentionProblem specialise(const Views& views, bool causal) {
   const auto& [out, q, k, v, lse] = views;
   return {.scalar = q.dtype,
@@ -150,6 +162,7 @@ AttentionParams parameters(const Attention& args) {
 
 void attention(Runtime& runtime, const Attention& args, Stream stream) {
   const Views views(args);
+  check_supported(args);
   check(views, args.scale, true);
   const AttentionParams params = parameters(args);
   if (params.batch == 0 || params.seqlen_q == 0 || params.heads == 0) return;
@@ -165,6 +178,7 @@ void attention(Runtime& runtime, const Attention& args, Stream stream) {
 
 KernelInfo prepare(Runtime& runtime, const Attention& args) {
   const Views views(args);
+  check_supported(args);
   check(views, args.scale, false);
   const AttentionProblem problem = specialise(views, args.causal);
   return runtime.impl().prepare(problem.key(driver::current_device()), problem.request());

@@ -45,7 +45,7 @@ struct View {
     }
   }
 
-  std::uint64_t element_bytes() const { return dtype == DType::f32 ? 4 : 2; }
+  std::uint64_t element_bytes() const { return dtype == DType::f32 || dtype == DType::i32 ? 4 : 2; }
   std::int64_t extent(int dimension) const { return extents.shape[dimension]; }
   bool empty() const { return smallest_extent == 0; }
   bool given() const { return extents.rank != 0 || data != nullptr; }

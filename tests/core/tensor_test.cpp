@@ -18,6 +18,11 @@ TEST_CASE("a shape alone is row-major") {
   CHECK_FALSE(Tensor().given());
 }
 
+TEST_CASE("every dtype has a size and a name") {
+  CHECK((size_of(DType::f32) == 4 && size_of(DType::i32) == 4 && size_of(DType::f16) == 2 && size_of(DType::bf16) == 2));
+  CHECK(std::string(name_of(DType::i32)) == "i32");
+}
+
 TEST_CASE("strides decide contiguity; extents of one do not count") {
   CHECK_FALSE(Tensor(nullptr, DType::f32, {2, 3}, {4, 1}).extents.contiguous());
   CHECK(Tensor(nullptr, DType::f32, {1, 3}, {99, 1}).extents.contiguous());

@@ -54,6 +54,7 @@ float rounded(float value, DType dtype) {
     case DType::bf16:
       return bf16_value(bf16_bits(value));
     case DType::f32:
+    case DType::i32:
       break;
   }
   return value;

@@ -17,11 +17,11 @@ namespace sprue {
 /// A CUDA stream; `CUstream` and `cudaStream_t` both convert. nullptr is the default stream.
 using Stream = CUstream_st*;
 
-enum class DType : std::uint8_t { f32, f16, bf16 };
+enum class DType : std::uint8_t { f32, f16, bf16, i32 };
 
 /// 4 or 2.
 SPRUE_API std::size_t size_of(DType dtype);
-/// "f32", "f16" or "bf16".
+/// "f32", "f16", "bf16" or "i32".
 SPRUE_API const char* name_of(DType dtype);
 
 inline constexpr int kMaxRank = 6;
