@@ -59,6 +59,16 @@ TEST_CASE("narrow and widen are inverse") {
   }
 }
 
+TEST_CASE("integers travel as floats") {
+  const std::vector<float> values = {0, -1, 7, 16'777'216, -16'777'215};
+  const auto bytes = narrow(values, DType::i32);
+  CHECK(bytes.size() == 20);
+  CHECK(bytes[4] == std::byte{0xff});
+  CHECK(bytes[8] == std::byte{7});
+  CHECK(widen(bytes, DType::i32) == values);
+  CHECK(rounded(7, DType::i32) == 7);
+}
+
 TEST_CASE("random input is normal, and the same for the same seed") {
   const auto values = random_normal(200'000, 1, DType::f32);
   CHECK(values == random_normal(200'000, 1, DType::f32));

@@ -66,6 +66,13 @@ std::vector<std::byte> narrow(std::span<const float> values, DType dtype) {
     if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
     return bytes;
   }
+  if (dtype == DType::i32) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto integer = static_cast<std::int32_t>(values[i]);
+      std::memcpy(&bytes[4 * i], &integer, 4);
+    }
+    return bytes;
+  }
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::uint16_t bits = dtype == DType::f16 ? f16_bits(values[i]) : bf16_bits(values[i]);
     std::memcpy(&bytes[2 * i], &bits, 2);
@@ -77,6 +84,14 @@ std::vector<float> widen(std::span<const std::byte> bytes, DType dtype) {
   std::vector<float> values(bytes.size() / size_of(dtype));
   if (dtype == DType::f32) {
     if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    return values;
+  }
+  if (dtype == DType::i32) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::int32_t integer = 0;
+      std::memcpy(&integer, &bytes[4 * i], 4);
+      values[i] = static_cast<float>(integer);
+    }
     return values;
   }
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -1,4 +1,5 @@
-// f32, f16 and bf16 values on the host: rounded to nearest even, and arrays of them as bytes.
+// f32, f16 and bf16 values on the host: rounded to nearest even, and arrays of them as bytes. Integers of i32
+// travel as floats, which hold them exactly up to 2^24.
 #pragma once
 
 #include <cstddef>
