@@ -173,6 +173,7 @@ class ScheduleSearch {
 LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec) {
   const Values values = all_values(spec);
   const auto positive = [&](const Expression& expression, std::int64_t least) {
+    if (expression.empty()) return 1;
     const std::int64_t result = expression.integer(values);
     if (result < least || result > std::numeric_limits<int>::max()) {
       expression.fail(
@@ -183,7 +184,8 @@ LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec) {
   return {.threads = positive(manifest.threads, 1),
           .shared_bytes = positive(manifest.shared_bytes, 0),
           .rows_per_block = positive(manifest.rows_per_block, 1),
-          .blocks_per_row = manifest.blocks_per_row.empty() ? 1 : positive(manifest.blocks_per_row, 1)};
+          .blocks_per_row = positive(manifest.blocks_per_row, 1),
+          .keys_per_tile = positive(manifest.keys_per_tile, 1)};
 }
 
 Values complete_problem(const Manifest& manifest, const Values& problem) {

@@ -40,7 +40,8 @@ struct LaunchShape {
   int threads = 0;         ///< Threads per block.
   int shared_bytes = 0;    ///< Dynamic shared memory per block.
   int rows_per_block = 1;  ///< The operator's unit of work that one block covers.
-  int blocks_per_row = 1;  ///< Blocks that share that unit, when it takes a cluster of them.
+  int blocks_per_row = 1;  ///< Blocks that share that unit, when it takes more than one.
+  int keys_per_tile = 1;   ///< Attention's: keys that are copied at once.
   bool operator==(const LaunchShape&) const = default;
 };
 

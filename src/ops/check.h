@@ -27,6 +27,13 @@ template <class... Args>
   if (!(condition)) [[unlikely]]        \
   ::sprue::ops::refuse(op, __VA_ARGS__)
 
+/// Whether a tensor is there at all: one with data but without dimensions is a mistake for the checks to
+/// find.
+template <class AnyTensor>
+bool given(const AnyTensor& tensor) {
+  return tensor.extents.rank != 0 || tensor.data != nullptr;
+}
+
 /// An argument as the checks see it: a tensor's name and, from one pass over its dimensions, what it touches.
 struct View {
   template <class AnyTensor>
@@ -48,7 +55,7 @@ struct View {
   std::uint64_t element_bytes() const { return dtype == DType::f32 || dtype == DType::i32 ? 4 : 2; }
   std::int64_t extent(int dimension) const { return extents.shape[dimension]; }
   bool empty() const { return smallest_extent == 0; }
-  bool given() const { return extents.rank != 0 || data != nullptr; }
+  bool given() const { return ops::given(*this); }
 
   const char* name;
   const void* data;

@@ -34,9 +34,11 @@ constexpr std::uint32_t kernel_id(std::string_view name) {
 /// A kernel that is loaded and ready to launch on every context of its device. Lives as long as the runtime.
 struct LoadedKernel {
   void* handle = nullptr;  ///< CUkernel; the driver's launch calls take it as a CUfunction.
+  std::uint32_t id = 0;    ///< kernel_id() of its name: which template was taken where a key leaves a choice.
   LaunchShape launch;
   int device = 0;
   int multiprocessors = 0;            ///< Of the device.
+  std::int64_t l2_bytes = 0;          ///< Of the device.
   int blocks_per_multiprocessor = 0;  ///< How many blocks of this kernel fit on one, by the driver's word.
   KernelSpec spec;
   std::string architecture, origin;

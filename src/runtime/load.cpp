@@ -60,7 +60,8 @@ KernelInfo RuntimeImpl::prepare(const KernelKey& key, const Request& request) {
 const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& request) {
   const auto make = [&]() -> const LoadedKernel* {
     if (const LoadedKernel* meanwhile = table_.find(key)) return meanwhile;
-    const Architecture arch = target(manifest(request.kernel), driver::device_info(key.device).architecture);
+    const driver::DeviceInfo& device = driver::device_info(key.device);
+    const Architecture arch = target(manifest(request.kernel), device.architecture);
     const KernelSpec spec = specify(request, arch);
     recorder_.add({request.kernel, request.problem, request.schedule}, arch);
     const std::shared_ptr<const Resident> source = resident(spec, arch);
@@ -70,7 +71,8 @@ const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& requ
     const int threads = kernel->launch.threads, shared_bytes = kernel->launch.shared_bytes;
     source->module.prepare(key.device, shared_bytes);
     kernel->device = key.device;
-    kernel->multiprocessors = driver::device_info(key.device).multiprocessors;
+    kernel->multiprocessors = device.multiprocessors;
+    kernel->l2_bytes = device.l2_bytes;
     kernel->blocks_per_multiprocessor =
         source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);
     return &table_.insert(key, std::move(kernel));
@@ -90,6 +92,7 @@ std::shared_ptr<const RuntimeImpl::Resident> RuntimeImpl::resident(const KernelS
   auto made = std::make_shared<Resident>(Resident{driver::Module(built.cubin.image, spec.kernel), {}});
   LoadedKernel& kernel = made->kernel;
   kernel.handle = made->module.kernel();
+  kernel.id = kernel_id(spec.kernel);
   kernel.launch = built.source.launch;
   kernel.spec = spec;
   kernel.architecture = std::move(built.architecture);

@@ -67,6 +67,9 @@ class RuntimeImpl {
 
   /// The complete, legal spec for an architecture: tuned rows first, then the manifest's defaults.
   KernelSpec specify(const Request& request, const Architecture& arch) const;
+  /// Whether the kernel can do that on a device: with a template of that name, an architecture of its own and
+  /// a legal schedule. Logs why not.
+  bool admits(const Request& request, const Architecture& device) const;
   Source render(const KernelSpec& spec) const;
   /// From the cache, else compiled and published; one at a time per cache key. `cancelled` is polled while
   /// compiling.

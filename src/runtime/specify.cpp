@@ -22,6 +22,16 @@ KernelSpec RuntimeImpl::specify(const Request& request, const Architecture& arch
   return codegen::complete_spec(manifest, problem, request.schedule, arch);
 }
 
+bool RuntimeImpl::admits(const Request& request, const Architecture& device) const {
+  try {
+    specify(request, target(manifest(request.kernel), device));
+    return true;
+  } catch (const ArgumentError& error) {
+    log(LogLevel::debug, fmt::format("{} is not used: {}", request.kernel, error.what()));
+    return false;
+  }
+}
+
 Architecture RuntimeImpl::target(const codegen::Manifest& manifest, const Architecture& device) const {
   const auto rank = [](const Architecture& arch) { return 2 * arch.sm() + (arch.suffix == 'a'); };
   std::optional<Architecture> best;

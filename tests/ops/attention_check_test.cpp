@@ -100,7 +100,7 @@ TEST_CASE("attention: head dimensions and heads") {
         "[attention] the last extent of q must be a multiple of 8 from 8 to 256, but is 264");
   args = good();
   args.v = tensor(4, {2, 24, 3, 4});
-  CHECK(refusal(args) == "[attention] the last extent of v must be a multiple of 8 from 8 to 256, but is 4");
+  CHECK(refusal(args) == "[attention] the last extent of v must be a multiple of 8 from 8 to 512, but is 4");
   args = good();
   args.k = tensor(3, {2, 24, 4, 128});
   args.v = tensor(4, {2, 24, 4, 64});

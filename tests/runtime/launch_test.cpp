@@ -1,6 +1,7 @@
 // What the operators give to a launch, seen by the fake driver: specialisation, argument struct, grid.
 #include <cstring>
 
+#include "ops/attention_arguments.h"
 #include "runtime/fake_cuda.h"
 #include "runtime/fixture.h"
 #include "sprue/ops.h"
@@ -37,15 +38,6 @@ struct RmsNormParams {
   const void* weight;
   long long rows, extent[5], x_stride[5], y_stride[5];
   float eps;
-};
-
-struct AttentionParams {
-  const void *q, *k, *v;
-  void* out;
-  float* lse;
-  long long q_stride[3], k_stride[3], v_stride[3], out_stride[3], lse_stride[3];
-  int batch, heads, kv_heads, seqlen_q, seqlen_k;
-  float scale;
 };
 
 template <class Params>
@@ -159,10 +151,11 @@ TEST_CASE("attention: strides, grid and the default scale") {
                           .q = Tensor(address(0x2000000), f16, {2, 300, 6, 64}),
                           .k = Tensor(address(0x3000000), f16, {2, 24, 3, 64}, {24 * 3 * 64, 64, 24 * 64, 1}),
                           .v = Tensor(address(0x4000000), f16, {2, 24, 3, 64}),
-                          .lse = {address(0x5000000), f32, {2, 6, 300}}};
-  fake_cuda.params_bytes = sizeof(AttentionParams);
+                          .lse = {address(0x5000000), f32, {2, 6, 300}},
+                          .portable = true};
+  fake_cuda.params_bytes = sizeof(AttentionArguments);
   attention(ops.runtime, args);
-  const auto params = launched<AttentionParams>();
+  const auto params = launched<AttentionArguments>();
   CHECK(ops.problem() ==
         "attention_portable ALIGNMENT=16 CAUSAL=false HAS_LSE=true HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16");
   CHECK(params.q == args.q.data);
@@ -190,7 +183,8 @@ TEST_CASE("attention: head dimensions, causal and LSE make kernels; lengths, bat
   const auto call = [&](std::int64_t seqlen, std::int64_t head_dim, bool causal, float scale) {
     const Tensor out(address(0x1000000), bf16, {1, seqlen, 2, head_dim});
     const Tensor q(address(0x4000000), bf16, {1, seqlen, 2, head_dim});
-    attention(ops.runtime, {.out = out, .q = q, .k = q, .v = q, .causal = causal, .scale = scale});
+    attention(ops.runtime,
+              {.out = out, .q = q, .k = q, .v = q, .causal = causal, .scale = scale, .portable = true});
     return ops.runtime.counters().memory_misses;
   };
   CHECK(call(16, 64, false, 1) == 1);

@@ -78,7 +78,7 @@ struct Attention {
   float softcap = 0;               ///< 0: none.
   ConstTensor alibi_slopes = {};   ///< [heads] or [batch, heads], f32.
   ConstTensor bias = {};   ///< [batch | 1, heads | 1, seqlen_q | 1, seqlen_k], f32 or dtype of q; an extent of 1 is
-                           ///< the same for all. With packed q or k: the longest sequence's lengths or more.
+                           ///< the same for all. Where the device has the lengths: those of the longest sequence or more.
   ConstTensor sinks = {};  ///< [heads], f32: a logit per head that takes probability and has no value.
   Dropout dropout = {};
   /// [batch, heads, seqlen_q, seqlen_k], dtype of q, for tests of dropout: exp(s - m), negative where dropped, m

@@ -1,0 +1,45 @@
+// What an attention kernel is called with: struct Arguments of kernel_templates/attention/arguments.cuh.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/attention_check.h"
+#include "sprue/ops.h"
+
+namespace sprue {
+
+/// Member by member that of the template, where they are described. A test compares the two.
+struct AttentionArguments {
+  const void *q, *k, *v;
+  void* out;
+  float* lse;
+  long long q_stride[3], k_stride[3], v_stride[3], out_stride[3];
+  long long lse_stride[3];
+  const int *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
+  const int* block_table;
+  long long block_table_stride[2];
+  const void* bias;
+  long long bias_stride[3];
+  const float *alibi_slopes, *sinks;
+  long long slope_stride[2];
+  long long sink_stride;
+  void* probabilities;
+  long long probabilities_stride[3];
+  unsigned long long dropout_seed, dropout_offset;
+  int batch, heads, kv_heads;
+  int seqlen_q, seqlen_k;
+  int page_size;
+  int window_left, window_right, chunk;
+  int keep_threshold;
+  float keep_scale;
+  float scale, softcap, empty_lse;
+  int row_blocks;  ///< Left to the launch.
+};
+
+/// A window that no sequence reaches the end of. Positions are less than 2^30, so sums of the two fit an int.
+inline constexpr int kNoWindow = (1 << 30) - 1;
+
+/// Of checked arguments. Limits that cannot matter are kNoWindow; as can those to the right of a causal mask.
+AttentionArguments attention_arguments(const Attention& args, const AttentionLayout& layout);
+
+}  // namespace sprue

@@ -1,0 +1,117 @@
+#include "ops/attention_problem.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "ops/attention_sm90.h"
+
+namespace sprue {
+namespace {
+
+constexpr const char* kBiasNames[] = {"none", "f32", "f16", "bf16"};
+
+AttentionProblem::Bias bias_of(const ConstTensor& bias) {
+  if (!ops::given(bias)) return AttentionProblem::Bias::none;
+  if (bias.dtype == DType::f32) return AttentionProblem::Bias::f32;
+  return bias.dtype == DType::f16 ? AttentionProblem::Bias::f16 : AttentionProblem::Bias::bf16;
+}
+
+/// Appends fields to a number, from its lowest bit on.
+class Bits {
+ public:
+  template <class Field>
+  Bits& add(Field value, int bits) {
+    packed_ |= static_cast<std::uint64_t>(value) << used_;
+    used_ += bits;
+    return *this;
+  }
+  std::uint64_t packed() const { return packed_; }
+
+ private:
+  std::uint64_t packed_ = 0;
+  int used_ = 0;
+};
+
+}  // namespace
+
+int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments) {
+  constexpr std::int64_t kLongest = 64, kRows = 128;
+  // The dropout pattern belongs to whole tiles of one head's queries.
+  if (args.batch_invariant || args.dropout.probability != 0 || ops::given(args.probabilities)) return 1;
+  if (arguments.kv_heads == 0 || arguments.batch == 0) return 1;
+  const std::int64_t length = layout.packed_q
+                                  ? (std::int64_t{arguments.seqlen_q} + arguments.batch - 1) / arguments.batch
+                                  : arguments.seqlen_q;
+  if (length == 0 || length > kLongest) return 1;
+  const int group = arguments.heads / arguments.kv_heads;
+  const auto most = static_cast<int>(std::bit_floor(static_cast<std::uint64_t>(kRows / length)));
+  return std::min({group & -group, most, 64});
+}
+
+AttentionProblem specialise(const Attention& args, const AttentionLayout& layout, const AttentionViews& views,
+                            const AttentionArguments& arguments) {
+  const auto& [out, q, k, v, lse] = views;
+  AttentionProblem problem;
+  problem.scalar = q.dtype;
+  problem.head_dim = static_cast<int>(q.extent(q.extents.rank - 1));
+  problem.head_dim_v = static_cast<int>(v.extent(v.extents.rank - 1));
+  problem.packed_heads = packed_heads(args, layout, arguments);
+  problem.alignment = static_cast<int>(ops::alignment(out, q, k, v));
+  problem.bias = bias_of(args.bias);
+  problem.causal = args.causal || args.window_right == 0;
+  problem.window =
+      arguments.window_left != kNoWindow || (arguments.window_right != kNoWindow && !problem.causal);
+  problem.chunk = args.chunk != 0;
+  problem.softcap = args.softcap != 0;
+  problem.alibi = ops::given(args.alibi_slopes);
+  problem.sinks = ops::given(args.sinks);
+  problem.signed_scale = arguments.scale <= 0;
+  problem.dropout = args.dropout.probability != 0;
+  problem.probabilities = ops::given(args.probabilities);
+  problem.varlen = layout.packed_q || layout.packed_k || layout.used_q || layout.used_k;
+  problem.paged = layout.paged;
+  problem.has_lse = lse.given();
+  problem.sm90 =
+      !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 && has_tensor_maps(views);
+  return problem;
+}
+
+KernelKey AttentionProblem::key(int device) const {
+  Bits features;
+  features.add(scalar, 8).add(bias, 8).add(std::countr_zero(static_cast<unsigned>(packed_heads)), 8);
+  features.add(std::countr_zero(static_cast<unsigned>(alignment)), 8);
+  for (const bool feature : {causal, window, chunk, softcap, alibi, sinks, signed_scale, dropout,
+                             probabilities, varlen, paged, has_lse}) {
+    features.add(feature, 1);
+  }
+  return {sm90 ? kernel_id(kAttentionSm90) : kernel_id(kAttentionPortable),
+          device,
+          {Bits().add(head_dim, 32).add(head_dim_v, 32).packed(), features.packed()}};
+}
+
+Request AttentionProblem::request(const char* kernel) const {
+  Values problem{{"SCALAR", std::string(name_of(scalar))},
+                 {"HEAD_DIM", std::int64_t{head_dim}},
+                 {"HEAD_DIM_V", std::int64_t{head_dim_v}}};
+  const auto add = [&](const char* name, bool feature) {
+    if (feature) problem.emplace(name, true);
+  };
+  add("CAUSAL", causal);
+  add("WINDOW", window);
+  add("CHUNK", chunk);
+  add("SOFTCAP", softcap);
+  add("ALIBI", alibi);
+  add("SINKS", sinks);
+  add("SIGNED_SCALE", signed_scale);
+  add("DROPOUT", dropout);
+  add("PROBABILITIES", probabilities);
+  add("VARLEN", varlen);
+  add("PAGED", paged);
+  add("HAS_LSE", has_lse);
+  if (bias != Bias::none) problem.emplace("BIAS", std::string(kBiasNames[static_cast<int>(bias)]));
+  if (packed_heads != 1) problem.emplace("PACKED_HEADS", std::int64_t{packed_heads});
+  if (alignment != 16) problem.emplace("ALIGNMENT", std::int64_t{alignment});
+  return {kernel, std::move(problem)};
+}
+
+}  // namespace sprue

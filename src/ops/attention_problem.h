@@ -1,0 +1,40 @@
+// What an attention kernel is specialised for.
+#pragma once
+
+#include "ops/attention_arguments.h"
+#include "runtime/runtime_impl.h"
+
+namespace sprue {
+
+inline constexpr char kAttentionPortable[] = "attention_portable";
+inline constexpr char kAttentionSm90[] = "attention_sm90";
+
+/// The problem parameters of both kernels' manifests, where they are described.
+struct AttentionProblem {
+  enum class Bias : std::uint8_t { none, f32, f16, bf16 };
+
+  DType scalar = DType::f16;
+  int head_dim = 0, head_dim_v = 0;
+  int packed_heads = 1;  ///< A power of two up to 64.
+  int alignment = 16;    ///< 16, 8, 4 or 2.
+  Bias bias = Bias::none;
+  bool causal = false, window = false, chunk = false;
+  bool softcap = false, alibi = false, sinks = false, signed_scale = false;
+  bool dropout = false, probabilities = false;
+  bool varlen = false, paged = false, has_lse = false;
+  bool sm90 = false;  ///< Whether attention_sm90 may do it, should the device have it. Not a parameter.
+
+  /// Packed without loss.
+  KernelKey key(int device) const;
+  /// Names what differs from the manifests' defaults.
+  Request request(const char* kernel) const;
+};
+
+AttentionProblem specialise(const Attention& args, const AttentionLayout& layout, const AttentionViews& views,
+                            const AttentionArguments& arguments);
+
+/// How many query heads that share keys and values fill a tile together. Short sequences leave most of a tile
+/// empty, and would read the same keys once per head. 1, or a power of two.
+int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments);
+
+}  // namespace sprue

@@ -1,0 +1,119 @@
+#include "ops/attention_sm90.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sprue {
+namespace {
+
+constexpr int kElementBytes = 2;
+
+/// The widest rows of a box that leave no 16 columns unused: what the template calls swizzle_of.
+int swizzle_bytes(int columns) {
+  const int padded = (columns + 15) / 16 * 16;
+  return padded % 64 == 0 ? 128 : padded % 32 == 0 ? 64 : 32;
+}
+
+/// Columns of v and out that one tile computes: what the template calls kBlockV.
+int block_v(const AttentionProblem& problem, const LoadedKernel& kernel) {
+  const int parts = kernel.launch.blocks_per_row;
+  return (problem.head_dim_v / 8 + parts - 1) / parts * 8;
+}
+
+/// A map of dimensions added outermost first. Strides of extents of 1 mean nothing and must still be legal.
+class Map {
+ public:
+  Map(const void* data, DType dtype) {
+    spec_.data = data;
+    spec_.dtype = dtype;
+  }
+  Map& dimension(std::int64_t extent, std::int64_t stride, int box) {
+    Extents& extents = spec_.extents;
+    extents.shape[extents.rank] = extent;
+    extents.stride[extents.rank] = extent == 1 ? 16 / kElementBytes : stride;
+    spec_.box[extents.rank++] = box;
+    return *this;
+  }
+  driver::TensorMap columns(int extent, int of_tile) {
+    spec_.swizzle_bytes = swizzle_bytes(of_tile);
+    spec_.extents.shape[spec_.extents.rank] = extent;
+    spec_.extents.stride[spec_.extents.rank] = 1;
+    spec_.box[spec_.extents.rank++] = spec_.swizzle_bytes / kElementBytes;
+    return driver::encode_tensor_map(spec_);
+  }
+
+ private:
+  driver::TensorMapSpec spec_;
+};
+
+/// q and out: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
+driver::TensorMap map_rows(const void* data, const long long (&stride)[3], const AttentionLayout& layout,
+                           const AttentionProblem& problem, const AttentionArguments& arguments, int columns,
+                           int of_tile) {
+  const int packed = problem.packed_heads;
+  return Map(data, problem.scalar)
+      .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
+      .dimension(arguments.heads / packed, packed * stride[2], 1)
+      .dimension(arguments.seqlen_q, stride[1], 64 / packed)
+      .dimension(packed, stride[2], packed)
+      .columns(columns, of_tile);
+}
+
+/// k and v: [batch or pages, kv_heads, positions, columns].
+driver::TensorMap map_keys(const ConstTensor& tensor, const long long (&stride)[3],
+                           const AttentionLayout& layout, const AttentionArguments& arguments, int rows,
+                           int columns, int of_tile) {
+  const Extents& extents = tensor.extents;
+  return Map(tensor.data, tensor.dtype)
+      .dimension(layout.packed_k ? 1 : extents.shape[0], stride[0], 1)
+      .dimension(arguments.kv_heads, stride[2], 1)
+      .dimension(extents.shape[extents.rank - 3], stride[1], rows)
+      .columns(columns, of_tile);
+}
+
+}  // namespace
+
+bool has_tensor_maps(const AttentionViews& views) {
+  constexpr std::int64_t kLimit = (std::int64_t{1} << 40) / kElementBytes;
+  for (const ops::View* view : {&views.q, &views.k, &views.v, &views.out}) {
+    for (int i = 0; i + 1 < view->extents.rank; ++i) {
+      const std::int64_t stride = view->extents.stride[i];
+      if (view->extents.shape[i] != 1 && (stride < 0 || stride >= kLimit)) return false;
+    }
+    if (view->extents.shape[0] == 0) return false;  // no pages
+  }
+  return true;
+}
+
+int heads_per_section(const AttentionProblem& problem, const AttentionArguments& arguments,
+                      std::int64_t l2_bytes) {
+  const int group = arguments.heads / arguments.kv_heads;
+  if (!problem.causal) return group;
+  const std::int64_t head_bytes =
+      std::int64_t{kElementBytes} * arguments.seqlen_k * (problem.head_dim + problem.head_dim_v);
+  const std::int64_t fitting = l2_bytes * 6 / 10 / std::max<std::int64_t>(head_bytes, 1);
+  return group * static_cast<int>(std::clamp<std::int64_t>(fitting, 1, arguments.kv_heads));
+}
+
+AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& layout,
+                                const AttentionProblem& problem, const AttentionArguments& arguments,
+                                const LoadedKernel& kernel) {
+  AttentionSm90Params params;
+  const int tile = kernel.launch.keys_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
+  const int of_tile_v = block_v(problem, kernel);
+  params.box_rows = layout.paged ? std::gcd(arguments.page_size, tile) : tile;
+  params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
+  params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);
+  params.v = map_keys(args.v, arguments.v_stride, layout, arguments, params.box_rows, columns_v, of_tile_v);
+  params.out =
+      map_rows(arguments.out, arguments.out_stride, layout, problem, arguments, columns_v, of_tile_v);
+  params.arguments = arguments;
+  params.counter = nullptr;
+  params.group = arguments.heads / arguments.kv_heads;
+  params.row_blocks = arguments.row_blocks;
+  params.section = heads_per_section(problem, arguments, kernel.l2_bytes) / problem.packed_heads *
+                   kernel.launch.blocks_per_row;
+  return params;
+}
+
+}  // namespace sprue
