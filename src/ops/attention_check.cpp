@@ -95,10 +95,6 @@ void check_sequences(const Attention& args, const AttentionLayout& layout, const
     check_lengths({"seqused_k", args.seqused_k}, expected.batch, "[batch]", "one per sequence", with_data);
   }
   if (!layout.paged) return;
-  SPRUE_CHECK(
-      kOp, !layout.packed_k,
-      "block_table must not be given with cu_seqlens_k: k and v are either paged or packed; lengths of "
-      "paged sequences are seqused_k");
   const ops::View table("block_table", args.block_table);
   check_rank(table, 2, "[batch, max_pages]");
   check_dtype(table, DType::i32);
@@ -196,6 +192,10 @@ void check(const Attention& args, const AttentionLayout& layout, const Attention
   const auto& [out, q, k, v, lse] = views;
   SPRUE_CHECK(kOp, q.dtype == DType::f16 || q.dtype == DType::bf16,
               "q must have dtype f16 or bf16, but has {}", name_of(q.dtype));
+  SPRUE_CHECK(
+      kOp, !layout.paged || !layout.packed_k,
+      "block_table must not be given with cu_seqlens_k: k and v are either paged or packed; the lengths "
+      "of paged sequences are seqused_k");
   const int rank_q = layout.packed_q ? 3 : 4, rank_k = layout.packed_k ? 3 : 4;
   check_tensor(q, q.dtype, rank_q,
                layout.packed_q ? "[total_q, heads, head_dim]" : "[batch, seqlen_q, heads, head_dim]",

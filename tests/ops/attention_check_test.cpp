@@ -1,6 +1,5 @@
 // attention refuses bad arguments in the caller's words, before it needs a GPU.
-#include "driver/driver.h"
-#include "ops/host.h"
+#include "ops/attention_host.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -8,35 +7,6 @@ using namespace sprue;
 namespace {
 
 constexpr auto f32 = DType::f32, f16 = DType::f16, bf16 = DType::bf16;
-
-Tensor tensor(int megabyte, std::initializer_list<std::int64_t> shape, DType dtype = f16) {
-  return {address(std::uintptr_t(megabyte) << 20), dtype, shape};
-}
-
-/// batch 2, seqlen_q 16, seqlen_k 24, heads 6, kv_heads 3, head_dim 128, head_dim_v 64.
-Attention good() {
-  return {.out = tensor(1, {2, 16, 6, 64}),
-          .q = tensor(2, {2, 16, 6, 128}),
-          .k = tensor(3, {2, 24, 3, 128}),
-          .v = tensor(4, {2, 24, 3, 64}),
-          .lse = tensor(5, {2, 6, 16}, f32)};
-}
-
-std::string refusal(const Attention& args) {
-  try {
-    attention(host_runtime(), args);
-  } catch (const ArgumentError& e) {
-    return e.what();
-  } catch (const CudaError&) {
-    return "needs a GPU";
-  }
-  return "accepted";
-}
-
-/// Only for machines without a GPU: the addresses are not real.
-bool passes_checks(const Attention& args) {
-  return driver::available() || refusal(args) == "needs a GPU";
-}
 
 }  // namespace
 

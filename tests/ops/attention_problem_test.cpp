@@ -1,0 +1,235 @@
+// What attention's kernels are specialised for: every difference is another key, and lengths are none.
+#include "ops/attention_problem.h"
+
+#include <set>
+
+#include "ops/attention_host.h"
+#include "ops/attention_sm90.h"
+#include "support/catch.h"
+
+using namespace sprue;
+
+namespace {
+
+constexpr auto f32 = DType::f32, f16 = DType::f16, bf16 = DType::bf16, i32 = DType::i32;
+using Bias = AttentionProblem::Bias;
+
+AttentionProblem problem(const Attention& args) {
+  const AttentionLayout layout(args);
+  const AttentionViews views(args);
+  return specialise(args, layout, views, attention_arguments(args, layout));
+}
+
+int pack(const Attention& args) {
+  const AttentionLayout layout(args);
+  return packed_heads(args, layout, attention_arguments(args, layout));
+}
+
+/// The names and values that a request has beyond those of every request.
+std::string features(const Attention& args) {
+  Values values = problem(args).request(kAttentionPortable).problem;
+  for (const char* always : {"SCALAR", "HEAD_DIM", "HEAD_DIM_V", "PACKED_HEADS", "HAS_LSE"}) {
+    values.erase(always);
+  }
+  return print(values);
+}
+
+template <class Member, class Value>
+std::string with(Attention args, Member Attention::*member, const Value& value) {
+  args.*member = value;
+  return features(args);
+}
+
+/// A decoding step: `seqlen_q` queries of `heads` heads that share 8 heads of keys.
+Attention decoding(std::int64_t seqlen_q, std::int64_t heads) {
+  return {.out = tensor(1, {4, seqlen_q, heads, 128}),
+          .q = tensor(16, {4, seqlen_q, heads, 128}),
+          .k = tensor(32, {4, 1000, 8, 128}),
+          .v = tensor(64, {4, 1000, 8, 128})};
+}
+
+}  // namespace
+
+TEST_CASE("attention: no two problems share a key") {
+  std::vector<AttentionProblem> problems;
+  const auto add = [&](auto change) {
+    const std::size_t count = problems.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      AttentionProblem changed = problems[i];
+      change(changed);
+      problems.push_back(changed);
+    }
+  };
+  for (const int head_dim : {8, 256}) {
+    for (const int head_dim_v : {8, 256, 512}) {
+      for (const DType scalar : {f16, bf16}) {
+        problems.push_back({.scalar = scalar, .head_dim = head_dim, .head_dim_v = head_dim_v});
+      }
+    }
+  }
+  add([](AttentionProblem& p) { p.causal = true; });
+  add([](AttentionProblem& p) { p.window = true; });
+  add([](AttentionProblem& p) { p.chunk = true; });
+  add([](AttentionProblem& p) { p.softcap = true; });
+  add([](AttentionProblem& p) { p.alibi = true; });
+  add([](AttentionProblem& p) { p.sinks = true; });
+  add([](AttentionProblem& p) { p.signed_scale = true; });
+  add([](AttentionProblem& p) { p.dropout = true; });
+  add([](AttentionProblem& p) { p.probabilities = true; });
+  add([](AttentionProblem& p) { p.varlen = true; });
+  add([](AttentionProblem& p) { p.paged = true; });
+  add([](AttentionProblem& p) { p.has_lse = true; });
+  std::set<KernelKey> keys;
+  std::size_t made = 0;
+  const auto count = [&](const AttentionProblem& p) {
+    keys.insert(p.key(0));
+    ++made;
+  };
+  for (AttentionProblem p : problems) {
+    count(p);
+    for (const Bias bias : {Bias::f32, Bias::f16, Bias::bf16}) count((p.bias = bias, p));
+    for (const int packed : {2, 4, 8, 16, 32, 64}) count((p.packed_heads = packed, p));
+    for (const int alignment : {8, 4, 2}) count((p.alignment = alignment, p));
+    count((p.sm90 = true, p));
+  }
+  CHECK(keys.size() == made);
+  CHECK(problems.front().key(0) != problems.front().key(1));
+}
+
+TEST_CASE("attention: no two problems share a request, and a request names nothing that is off") {
+  AttentionProblem p{.head_dim = 64, .head_dim_v = 512};
+  CHECK(print(p.request("k").problem) == "HEAD_DIM=64 HEAD_DIM_V=512 SCALAR=f16");
+  p = {.scalar = bf16,
+       .head_dim = 64,
+       .head_dim_v = 128,
+       .packed_heads = 4,
+       .alignment = 2,
+       .bias = Bias::f32,
+       .causal = true,
+       .window = true,
+       .chunk = true,
+       .softcap = true,
+       .alibi = true,
+       .sinks = true,
+       .signed_scale = true,
+       .dropout = true,
+       .probabilities = true,
+       .varlen = true,
+       .paged = true,
+       .has_lse = true};
+  CHECK(
+      print(p.request("k").problem) ==
+      "ALIBI=true ALIGNMENT=2 BIAS=f32 CAUSAL=true CHUNK=true DROPOUT=true HAS_LSE=true HEAD_DIM=64 "
+      "HEAD_DIM_V=128 PACKED_HEADS=4 PAGED=true PROBABILITIES=true SCALAR=bf16 SIGNED_SCALE=true SINKS=true "
+      "SOFTCAP=true VARLEN=true WINDOW=true");
+}
+
+TEST_CASE("attention: each feature is on when it is given and can matter") {
+  CHECK(features(good()) == "");
+  CHECK(with(good(), &Attention::causal, true) == "CAUSAL=true");
+  CHECK(with(good(), &Attention::window_left, 5) == "WINDOW=true");
+  CHECK(with(good(), &Attention::window_left, 23) == "");
+  CHECK(with(good(), &Attention::window_right, 5) == "WINDOW=true");
+  CHECK(with(good(), &Attention::window_right, 15) == "");
+  CHECK(with(good(), &Attention::window_right, 0) == "CAUSAL=true");
+  CHECK(with(good(), &Attention::chunk, 1000) == "CHUNK=true");
+  CHECK(with(good(), &Attention::softcap, 1.0f) == "SOFTCAP=true");
+  CHECK(with(good(), &Attention::scale, 0.0f) == "SIGNED_SCALE=true");
+  CHECK(with(good(), &Attention::scale, -1.0f) == "SIGNED_SCALE=true");
+  CHECK(with(good(), &Attention::scale, 1.0f) == "");
+  CHECK(with(good(), &Attention::alibi_slopes, tensor(9, {6}, f32)) == "ALIBI=true");
+  CHECK(with(good(), &Attention::sinks, tensor(9, {6}, f32)) == "SINKS=true");
+  CHECK(with(good(), &Attention::bias, tensor(16, {1, 1, 1, 24}, f32)) == "BIAS=f32");
+  CHECK(with(good(), &Attention::bias, tensor(16, {1, 1, 1, 24}, f16)) == "BIAS=f16");
+  CHECK(with(good(), &Attention::dropout, Dropout{.probability = 0, .seed = 5}) == "");
+  CHECK(with(good(), &Attention::dropout, Dropout{.probability = 0.1f}) == "DROPOUT=true");
+  CHECK(with(good(), &Attention::probabilities, tensor(16, {2, 6, 16, 24})) == "PROBABILITIES=true");
+  CHECK(with(good(), &Attention::seqused_q, tensor(9, {2}, i32)) == "VARLEN=true");
+  CHECK(with(good(), &Attention::seqused_k, tensor(9, {2}, i32)) == "VARLEN=true");
+  CHECK(features(packed()) == "VARLEN=true");
+  CHECK(features(paged()) == "PAGED=true");
+  CHECK(with(good(), &Attention::q, tensor(2, {2, 16, 6, 128}, bf16)) == "");
+  CHECK(with(good(), &Attention::v, Tensor(address((4 << 20) + 4), f16, {2, 24, 3, 64})) == "ALIGNMENT=4");
+
+  Attention both = good();
+  both.causal = true;
+  both.window_right = 3;
+  CHECK(features(both) == "CAUSAL=true");
+  both.window_left = 3;
+  CHECK(features(both) == "CAUSAL=true WINDOW=true");
+}
+
+TEST_CASE("attention: heads share a tile where sequences are short") {
+  CHECK(pack(decoding(1, 8)) == 1);
+  CHECK(pack(decoding(1, 16)) == 2);
+  CHECK(pack(decoding(1, 64)) == 8);
+  CHECK(pack(decoding(1, 48)) == 2);     // of 6 heads that share keys, pairs
+  CHECK(pack(decoding(1, 2048)) == 64);  // as many as a row of a warpgroup's tile may hold
+  CHECK(pack(decoding(16, 64)) == 8);    // 128 rows
+  CHECK(pack(decoding(17, 64)) == 4);
+  CHECK(pack(decoding(64, 64)) == 2);
+  CHECK(pack(decoding(65, 64)) == 1);
+  CHECK(pack(decoding(0, 64)) == 1);
+
+  Attention args = decoding(1, 64);
+  args.batch_invariant = true;
+  CHECK(pack(args) == 1);
+  args = decoding(1, 64);
+  args.dropout.probability = 0.1f;
+  CHECK(pack(args) == 1);
+  args = decoding(1, 64);
+  args.probabilities = tensor(128, {4, 64, 1, 1000});
+  CHECK(pack(args) == 1);
+
+  args = packed();  // 32 queries of 3 sequences: 11 of each
+  CHECK(pack(args) == 2);
+  args.cu_seqlens_q = args.cu_seqlens_k = tensor(6, {1}, i32);
+  CHECK(pack(args) == 1);
+}
+
+TEST_CASE("attention: tensor maps take aligned tensors that run forwards") {
+  CHECK(problem(good()).sm90);
+  CHECK(problem(packed()).sm90);
+  CHECK(problem(paged()).sm90);
+  Attention args = good();
+  args.portable = true;
+  CHECK_FALSE(problem(args).sm90);
+  args = good();
+  args.k.data = address((3 << 20) + 8);
+  CHECK_FALSE(problem(args).sm90);
+  args = good();
+  args.k.extents.stride[1] = -3 * 128;
+  CHECK_FALSE(problem(args).sm90);
+  args = good();
+  args.out.extents.stride[0] = std::int64_t{1} << 39;
+  CHECK_FALSE(problem(args).sm90);
+  args.out.extents.stride[0] = (std::int64_t{1} << 39) - 8;
+  CHECK(problem(args).sm90);
+  args = good();
+  args.k = tensor(3, {2, 0, 3, 128});
+  args.v = tensor(4, {2, 0, 3, 64});
+  CHECK_FALSE(problem(args).sm90);
+  args = paged();
+  args.k = tensor(3, {0, 8, 3, 128});
+  args.v = tensor(4, {0, 8, 3, 64});
+  CHECK_FALSE(problem(args).sm90);
+  args = good();  // strides of extents of 1 mean nothing
+  args.q = Tensor(address(2 << 20), f16, {1, 16, 6, 128}, {-7, 6 * 128, 128, 1});
+  CHECK(has_tensor_maps(AttentionViews(args)));
+}
+
+TEST_CASE("attention: a section of heads keeps its keys and values in L2") {
+  const auto heads = [](bool causal, std::int64_t seqlen_k, std::int64_t l2_bytes) {
+    Attention args = decoding(1, 32);
+    args.k = tensor(32, {4, seqlen_k, 8, 128});
+    args.v = tensor(64, {4, seqlen_k, 8, 128});
+    args.causal = causal;
+    return heads_per_section(problem(args), attention_arguments(args, AttentionLayout(args)), l2_bytes);
+  };
+  constexpr std::int64_t kHeadBytes = 1024 * 512;  // of 1024 keys and values
+  CHECK(heads(false, 1024, 100 * kHeadBytes) == 4);
+  CHECK(heads(true, 1024, kHeadBytes) == 4);
+  CHECK(heads(true, 1024, 5 * kHeadBytes) == 12);
+  CHECK(heads(true, 2048, 5 * kHeadBytes) == 4);
+  CHECK(heads(true, 1024, 100 * kHeadBytes) == 32);  // all there are
+}
