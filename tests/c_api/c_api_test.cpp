@@ -47,6 +47,56 @@ TEST_CASE("attention runs from C, with every way to say the default scale") {
   CHECK(empty_attention(handle.runtime, INFINITY) == SPRUE_ERROR_ARGUMENT);
 }
 
+TEST_CASE("attention from C: a member that is 0 is off, and each of them reaches the operator") {
+  const Handle handle;
+  const auto refusal = [&](auto change) {
+    sprue_attention_args args = {};
+    args.struct_size = sizeof args;
+    small_attention(&args);
+    change(args);
+    return sprue_attention(handle.runtime, &args, nullptr) == SPRUE_OK ? "accepted" : message();
+  };
+  using Args = sprue_attention_args;
+  CHECK(refusal([](Args&) {}) == "accepted");
+  CHECK(refusal([](Args& a) { a.struct_size = offsetof(Args, window); }) == "accepted");  // an older header
+  CHECK_THAT(refusal([](Args& a) { a.window = SPRUE_WINDOW_LEFT, a.window_left = -5; }),
+             Contains("window_left must be at least 0"));
+  CHECK_THAT(refusal([](Args& a) { a.window = SPRUE_WINDOW_RIGHT, a.window_right = -5; }),
+             Contains("window_right must be at least 0"));
+  CHECK(refusal([](Args& a) { a.window = 3; }) == "accepted");
+  CHECK(refusal([](Args& a) { a.window_left = 5; }) ==
+        "args.window_left must be 0 unless args.window names it, but is 5");
+  CHECK(refusal([](Args& a) { a.window = SPRUE_WINDOW_LEFT, a.window_right = 5; }) ==
+        "args.window_right must be 0 unless args.window names it, but is 5");
+  CHECK(refusal([](Args& a) { a.window = 4; }) ==
+        "args.window must be a sum of SPRUE_WINDOW_LEFT (1) and SPRUE_WINDOW_RIGHT (2), but is 4");
+  CHECK_THAT(refusal([](Args& a) { a.chunk = -1; }), Contains("chunk must be"));
+  CHECK_THAT(refusal([](Args& a) { a.softcap = -1; }), Contains("softcap must be"));
+  CHECK_THAT(refusal([](Args& a) { a.dropout_probability = 1; }), Contains("dropout.probability must be"));
+  const std::pair<const char*, sprue_tensor Args::*> tensors[] = {{"alibi_slopes", &Args::alibi_slopes},
+                                                                  {"bias", &Args::bias},
+                                                                  {"sinks", &Args::sinks},
+                                                                  {"probabilities", &Args::probabilities},
+                                                                  {"cu_seqlens_q", &Args::cu_seqlens_q},
+                                                                  {"cu_seqlens_k", &Args::cu_seqlens_k},
+                                                                  {"seqused_q", &Args::seqused_q},
+                                                                  {"seqused_k", &Args::seqused_k},
+                                                                  {"block_table", &Args::block_table}};
+  for (const auto& [name, member] : tensors) {
+    INFO(name);
+    const std::string text = refusal([&, at = member](Args& a) {
+      const std::int64_t shape[] = {1, 1, 1, 1, 1};
+      sprue_tensor_init(&(a.*at), &a, SPRUE_F16, 5, shape, nullptr);
+    });
+    CHECK_THAT(text, StartsWith("[attention] "));
+    CHECK_THAT(refusal([at = member](Args& a) { (a.*at).rank = 9; }),
+               Contains(std::string(name) + ".rank must be"));
+  }
+  CHECK(refusal([](Args& a) { a.batch_invariant = 2; }) == "args.batch_invariant must be 0 or 1, but is 2");
+  CHECK(refusal([](Args& a) { a.portable = -1; }) == "args.portable must be 0 or 1, but is -1");
+  CHECK(refusal([](Args& a) { a.portable = a.batch_invariant = 1, a.empty_lse = INFINITY; }) == "accepted");
+}
+
 TEST_CASE("messages belong to the thread that failed") {
   CHECK(sprue_runtime_create(nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "runtime must not be NULL");
@@ -102,7 +152,8 @@ TEST_CASE("values that are no member of their enum are refused") {
   sprue_tensor tensor;
   const std::int64_t shape[] = {1, 1, 1, 1, 1, 1, 1};
   CHECK(sprue_tensor_init(&tensor, nullptr, 7, 1, shape, nullptr) == SPRUE_ERROR_ARGUMENT);
-  CHECK(message() == "tensor.dtype must be SPRUE_F32 (0), SPRUE_F16 (1), SPRUE_BF16 (2) or SPRUE_I32 (3), but is 7");
+  CHECK(message() ==
+        "tensor.dtype must be SPRUE_F32 (0), SPRUE_F16 (1), SPRUE_BF16 (2) or SPRUE_I32 (3), but is 7");
   CHECK(sprue_tensor_init(&tensor, nullptr, 0, 7, shape, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "tensor.rank must be 0 to 6, but is 7");
   const std::int64_t negative[] = {-1};

@@ -17,13 +17,17 @@ int check_argument(sprue_runtime* runtime, const char* message) {
   return 0;
 }
 
-int empty_attention(sprue_runtime* runtime, float scale) {
+void small_attention(sprue_attention_args* args) {
   const int64_t query[] = {2, 0, 4, 64}, key[] = {2, 8, 2, 64}, stride[] = {1024, 128, 64, 1};
   static char memory[64];
+  sprue_tensor_init(&args->out, NULL, SPRUE_BF16, 4, query, NULL);
+  sprue_tensor_init(&args->q, NULL, SPRUE_BF16, 4, query, NULL);
+  sprue_tensor_init(&args->k, memory, SPRUE_BF16, 4, key, stride);
+  sprue_tensor_init(&args->v, memory, SPRUE_BF16, 4, key, NULL);
+}
+
+int empty_attention(sprue_runtime* runtime, float scale) {
   sprue_attention_args args = {.struct_size = sizeof args, .causal = 1, .scale = scale};
-  sprue_tensor_init(&args.out, NULL, SPRUE_BF16, 4, query, NULL);
-  sprue_tensor_init(&args.q, NULL, SPRUE_BF16, 4, query, NULL);
-  sprue_tensor_init(&args.k, memory, SPRUE_BF16, 4, key, stride);
-  sprue_tensor_init(&args.v, memory, SPRUE_BF16, 4, key, NULL);
+  small_attention(&args);
   return sprue_attention(runtime, &args, NULL);
 }
