@@ -11,7 +11,7 @@ FakeCuda fake_cuda;
 namespace {
 
 constexpr int kSuccess = 0, kOutOfMemory = 2, kInvalidContext = 201, kNotSupported = 801;
-constexpr int kMajor = 75, kMinor = 76, kMultiprocessors = 16, kSharedOptIn = 97;
+constexpr int kMajor = 75, kMinor = 76, kMultiprocessors = 16, kSharedOptIn = 97, kL2Bytes = 38;
 
 thread_local int current = -1;
 
@@ -49,6 +49,7 @@ int device_attribute(int* value, int attribute, int device) {
            : attribute == kMinor           ? (old ? 5 : 0)
            : attribute == kMultiprocessors ? 132
            : attribute == kSharedOptIn     ? 227 * 1024
+           : attribute == kL2Bytes         ? 50 << 20
                                            : 1;
   return kSuccess;
 }
@@ -99,6 +100,18 @@ int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, un
   fake_cuda.stream = stream;
   std::memcpy(fake_cuda.params, params[0], fake_cuda.params_bytes);
   return fake_cuda.launch_result;
+}
+int encode_tiled(void* map, int type, unsigned rank, void* data, const std::uint64_t* shape,
+                 const std::uint64_t* stride_bytes, const std::uint32_t* box, const std::uint32_t*, int,
+                 int swizzle, int, int) {
+  const int index = fake_cuda.tensor_maps_made++ % 4;
+  FakeTensorMap& made = fake_cuda.tensor_maps[index];
+  made = {type, static_cast<int>(rank), swizzle, data, {}, {}, {}};
+  std::memcpy(made.shape, shape, rank * sizeof *shape);
+  std::memcpy(made.stride_bytes, stride_bytes, (rank - 1) * sizeof *stride_bytes);
+  std::memcpy(made.box, box, rank * sizeof *box);
+  std::memset(map, index, 128);
+  return kSuccess;
 }
 int is_capturing(void*, int* status) {
   return *status = fake_cuda.capturing, kSuccess;
@@ -154,6 +167,7 @@ const struct {
                   {"cuKernelSetAttribute", pointer(kernel_set)},
                   {"cuOccupancyMaxActiveBlocksPerMultiprocessor", pointer(occupancy)},
                   {"cuLaunchKernel", pointer(launch)},
+                  {"cuTensorMapEncodeTiled", pointer(encode_tiled)},
                   {"cuStreamIsCapturing", pointer(is_capturing)},
                   {"cuThreadExchangeStreamCaptureMode", pointer(exchange_mode)},
                   {"cuFuncLoad", pointer(func_load)},

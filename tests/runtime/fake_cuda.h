@@ -2,6 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+/// What a tensor map was made of; dimensions are innermost first, as the driver wants them.
+struct FakeTensorMap {
+  int type, rank, swizzle;
+  const void* data;
+  std::uint64_t shape[5], stride_bytes[4];
+  std::uint32_t box[5];
+};
 
 /// Three devices: 0 and 1 are sm_90, 2 is sm_75. Every call is counted, nothing runs.
 struct FakeCuda {
@@ -13,7 +22,9 @@ struct FakeCuda {
   unsigned blocks = 0, threads = 0, shared_bytes = 0;  ///< Of the latest launch.
   void* stream = nullptr;
   std::size_t params_bytes = 0;  ///< How much of the kernel's argument a launch copies to `params`.
-  alignas(16) unsigned char params[512] = {};
+  alignas(128) unsigned char params[2048] = {};
+  int tensor_maps_made = 0;
+  FakeTensorMap tensor_maps[4] = {};  ///< The latest; a map's first byte says which of them it is.
   bool out_of_memory = false;
   int allocations = 0, frees = 0;
 };

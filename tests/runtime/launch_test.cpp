@@ -1,7 +1,6 @@
 // What the operators give to a launch, seen by the fake driver: specialisation, argument struct, grid.
 #include <cstring>
 
-#include "ops/attention_arguments.h"
 #include "runtime/fake_cuda.h"
 #include "runtime/fixture.h"
 #include "sprue/ops.h"
@@ -142,55 +141,4 @@ TEST_CASE("rms_norm: prepare() loads the very kernel of a later launch") {
   CHECK_NOTHROW(rms_norm(ops.runtime, {.y = now, .x = now}));
   const Tensor odd(address(0x100002), f16, {7, 64});
   CHECK_THROWS_AS(rms_norm(ops.runtime, {.y = odd, .x = odd}), CaptureError);
-}
-
-TEST_CASE("attention: strides, grid and the default scale") {
-  SKIP_WITHOUT_NVRTC();
-  Operators ops;
-  const Attention args = {.out = {address(0x1000000), f16, {2, 300, 6, 64}},
-                          .q = Tensor(address(0x2000000), f16, {2, 300, 6, 64}),
-                          .k = Tensor(address(0x3000000), f16, {2, 24, 3, 64}, {24 * 3 * 64, 64, 24 * 64, 1}),
-                          .v = Tensor(address(0x4000000), f16, {2, 24, 3, 64}),
-                          .lse = {address(0x5000000), f32, {2, 6, 300}},
-                          .portable = true};
-  fake_cuda.params_bytes = sizeof(AttentionArguments);
-  attention(ops.runtime, args);
-  const auto params = launched<AttentionArguments>();
-  CHECK(ops.problem() ==
-        "attention_portable ALIGNMENT=16 CAUSAL=false HAS_LSE=true HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16");
-  CHECK(params.q == args.q.data);
-  CHECK(params.k == args.k.data);
-  CHECK(params.v == args.v.data);
-  CHECK(params.out == args.out.data);
-  CHECK(params.lse == args.lse.data);
-  CHECK(first(params.q_stride, 3) == Extent{300 * 6 * 64, 6 * 64, 64});
-  CHECK(first(params.k_stride, 3) == Extent{24 * 3 * 64, 64, 24 * 64});
-  CHECK(first(params.out_stride, 3) == Extent{300 * 6 * 64, 6 * 64, 64});
-  CHECK(first(params.lse_stride, 3) == Extent{6 * 300, 300, 1});
-  CHECK(params.batch == 2);
-  CHECK(params.heads == 6);
-  CHECK(params.kv_heads == 3);
-  CHECK(params.seqlen_q == 300);
-  CHECK(params.seqlen_k == 24);
-  CHECK(params.scale == 0.125f);
-  CHECK(fake_cuda.blocks % 12 == 0);
-  CHECK(fake_cuda.blocks >= 12);
-}
-
-TEST_CASE("attention: head dimensions, causal and LSE make kernels; lengths, batch and scale do not") {
-  SKIP_WITHOUT_NVRTC();
-  Operators ops;
-  const auto call = [&](std::int64_t seqlen, std::int64_t head_dim, bool causal, float scale) {
-    const Tensor out(address(0x1000000), bf16, {1, seqlen, 2, head_dim});
-    const Tensor q(address(0x4000000), bf16, {1, seqlen, 2, head_dim});
-    attention(ops.runtime,
-              {.out = out, .q = q, .k = q, .v = q, .causal = causal, .scale = scale, .portable = true});
-    return ops.runtime.counters().memory_misses;
-  };
-  CHECK(call(16, 64, false, 1) == 1);
-  CHECK(call(77, 64, false, 2) == 1);
-  CHECK(call(16, 64, true, 1) == 2);
-  CHECK(call(16, 32, true, 1) == 3);
-  CHECK(call(16, 64, false, 3) == 3);
-  CHECK(ops.runtime.counters().launches == 5);
 }
