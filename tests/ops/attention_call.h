@@ -1,54 +1,59 @@
 // AttentionCall: one call of attention with random tensors on the GPU, and its comparison with the CPU.
 #pragma once
 
-#include <memory>
+#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "reference/attention.h"
-#include "sprue/ops.h"
-#include "support/device_tensor.h"
+#include "ops/attention_case.h"
 
 namespace sprue::test {
-
-struct AttentionCase {
-  reference::AttentionShape shape = {};
-  DType dtype = DType::bf16;
-  bool lse = true;
-  Layout layout = {};  ///< Of q, k, v and out.
-  Layout lse_layout = {};
-  float magnitude = 1;  ///< Standard deviation of q.
-
-  std::string print() const;
-};
-
-/// The same batch and heads for all: 2 batches, 3 heads.
-AttentionCase sequences(std::int64_t seqlen_q, std::int64_t seqlen_k, std::int64_t head_dim, bool causal,
-                        DType dtype);
-
-/// A call with the case's shapes and strides and with addresses aligned like its tensors; for prepare() only.
-Attention call_of(const AttentionCase& c);
 
 class AttentionCall {
  public:
   explicit AttentionCall(const AttentionCase& c);
 
   Attention args() const;
-  void run(Runtime& runtime, Stream stream = nullptr) { attention(runtime, args(), stream); }
+  void run(Runtime& runtime, Stream stream = nullptr);
+  /// From now on args() asks for this family of kernels. Neither the tensors nor the truth change.
+  void set_portable(bool portable) { case_.portable = portable; }
   void poison();
-  /// Compares out and lse with the truth, and looks at every guard byte. "" or what is wrong.
+  /// Compares out, lse and probabilities with the truth, and looks at every row that no sequence has and at
+  /// every guard byte. "" or what is wrong.
   std::string fault() const;
   std::vector<std::byte> result_bytes() const;  ///< Of out, then of lse.
+  /// Of one sequence: of its rows of out, then of lse.
+  std::vector<std::byte> sequence_bytes(std::int64_t b) const;
+  /// For every key that a query sees, in turn: whether its probability is negative.
+  std::vector<bool> dropped() const;
 
  private:
+  struct Truth {
+    reference::AttentionResult result;
+    std::vector<float> naive;
+  };
+  const Truth& truth() const;
+  std::string out_fault() const;
+  std::string lse_fault() const;
+  std::string probabilities_fault() const;
+  /// Where lse[b, h, i] lies among the values of its tensor.
+  std::size_t lse_index(std::int64_t b, std::int64_t h, std::int64_t i) const;
+
   AttentionCase case_;
-  std::vector<float> q_values_, k_values_, v_values_;
-  DeviceTensor q_, k_, v_, out_, lse_;
+  Placement q_placement_, k_placement_;
+  AttentionValues values_;
+  std::array<std::optional<DeviceTensor>, kSlots> tensors_;
+  std::int64_t tile_ = 0;               ///< Keys per tile of the kernel that ran last, for probabilities.
+  mutable std::optional<Truth> truth_;  ///< Computed when it is first needed.
 };
 
 /// Poisons, runs, waits, compares.
 std::string fault_of(Runtime& runtime, const AttentionCase& c);
-/// Prepares the kernels of all cases in parallel, then CHECKs each.
+/// Prepares the kernels of all cases in parallel, then CHECKs each with the family of kernels that it asks
+/// for.
+void check_each(Runtime& runtime, const std::vector<AttentionCase>& cases);
+/// The same with the kernel that Sprue chooses, and with the portable one where that is another.
 void check_all(Runtime& runtime, const std::vector<AttentionCase>& cases);
 
 }  // namespace sprue::test

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <sstream>
+
 namespace sprue::test {
 namespace {
 
@@ -41,6 +43,34 @@ Runtime& shared_runtime() {
   return *runtime;
 }
 
+KernelSpec spec_of(const std::string& text) {
+  std::istringstream words(text);
+  KernelSpec spec;
+  words >> spec.kernel;
+  Values* values = &spec.problem;
+  for (std::string word; words >> word;) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos) {
+      values = &spec.schedule;  // "|"
+      continue;
+    }
+    const std::string name = word.substr(0, equals), value = word.substr(equals + 1);
+    const bool number = value.find_first_not_of("-0123456789") == std::string::npos;
+    if (value == "true" || value == "false") {
+      (*values)[name] = value == "true";
+    } else if (number) {
+      (*values)[name] = static_cast<std::int64_t>(std::stoll(value));
+    } else {
+      (*values)[name] = value;
+    }
+  }
+  return spec;
+}
+
+std::int64_t tile_of(const std::string& spec) {
+  return std::get<std::int64_t>(spec_of(spec).schedule.at("BLOCK_N"));
+}
+
 RuntimeOptions with_schedule(const std::string& kernel, const Values& problem, const Values& schedule) {
   static std::atomic<int> count = 0;
   const fs::path file = scratch_directory() / fmt::format("tuned-{}.json", count++);
@@ -54,12 +84,16 @@ RuntimeOptions with_schedule(const std::string& kernel, const Values& problem, c
   return options;
 }
 
-std::vector<Values> built_schedules(const std::string& kernel, const Values& problem) {
+std::vector<Values> built_schedules(const std::string& kernel, const Values& problem, std::size_t most) {
   RuntimeImpl& impl = shared_runtime().impl();
   const codegen::Manifest& manifest = impl.manifest(kernel);
   const Architecture arch = impl.target(manifest, driver::device_info(driver::current_device()).architecture);
   const Values complete = codegen::complete_problem(manifest, problem);
-  const std::vector<Values> schedules = codegen::legal_schedules(manifest, complete, arch);
+  std::vector<Values> schedules = codegen::legal_schedules(manifest, complete, arch);
+  if (schedules.size() > most) {
+    for (std::size_t i = 0; i < most; ++i) schedules[i] = schedules[i * schedules.size() / most];
+    schedules.resize(most);
+  }
   in_parallel(schedules.size(), [&](std::size_t i) { impl.build({kernel, complete, schedules[i]}, arch); });
   return schedules;
 }

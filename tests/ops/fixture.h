@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <mutex>
@@ -55,10 +56,17 @@ void prepare_all(Runtime& runtime, const std::vector<Args>& calls) {
   in_parallel(calls.size(), [&](std::size_t i) { prepare(runtime, calls[i]); });
 }
 
+/// What a kernel's printed spec says: "attention_portable CAUSAL=true ... | BLOCK_M=128 ...".
+KernelSpec spec_of(const std::string& text);
+/// Keys per tile of an attention kernel, BLOCK_N of its printed spec.
+std::int64_t tile_of(const std::string& spec);
+
 /// A runtime that gives this problem this schedule.
 RuntimeOptions with_schedule(const std::string& kernel, const Values& problem, const Values& schedule);
 
-/// Every legal schedule of a problem on the current GPU, each compiled into the shared cache.
-std::vector<Values> built_schedules(const std::string& kernel, const Values& problem);
+/// Legal schedules of a problem on the current GPU, each compiled into the shared cache: all of them, or
+/// `most` that lie evenly among them.
+std::vector<Values> built_schedules(const std::string& kernel, const Values& problem,
+                                    std::size_t most = SIZE_MAX);
 
 }  // namespace sprue::test

@@ -1,5 +1,6 @@
 // Tensors whose elements lie further apart, or are more, than 32 bits count. Skipped where the memory is not
 // there.
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -13,6 +14,7 @@
 #include "reference/scalar.h"
 #include "sprue/error.h"
 #include "support/catch.h"
+#include "support/device_tensor.h"
 #include "support/gpu.h"
 
 namespace sprue::test {
@@ -117,6 +119,64 @@ TEST_CASE("attention: strides beyond 2^31 elements", "[gpu]") {
     const reference::AttentionInputs in{values[0], values[1], values[2]};
     const auto comparison =
         reference::compare(out, reference::attention(s, in).out, reference::naive_attention(s, in, kType));
+    INFO(comparison.print());
+    CHECK(comparison.passed());
+  }
+}
+
+TEST_CASE("attention: pages and biases with strides beyond 2^31 elements", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  const reference::AttentionShape s{
+      .seqlen_q = 70, .seqlen_k = 150, .heads = 2, .kv_heads = 1, .causal = true, .window_left = 100};
+  constexpr std::int64_t kRoom = 1 << 20, kPageSize = 64, kPageStride = kFar / 2 / 8 * 8 + 8;
+  const auto buffer = buffer_of(2 * kPageStride + 3 * kRoom);
+  if (!buffer) SKIP_TEST("less than 5 GB of free memory");
+  const std::vector<float> pages = {2, 0, 1};  // the last page of memory comes first
+
+  const auto q = reference::random_normal(s.q_elements(), 1, kType),
+             k = reference::random_normal(s.k_elements(), 2, kType),
+             v = reference::random_normal(s.v_elements(), 3, kType),
+             bias = reference::random_normal(s.heads * s.seqlen_q * 192, 4, kType);
+  for (std::int64_t n = 0; n < 3; ++n) {
+    const std::int64_t first = n * kPageSize,
+                       page = static_cast<std::int64_t>(pages[static_cast<std::size_t>(n)]);
+    const auto rows = static_cast<std::size_t>(std::min(kPageSize, s.seqlen_k - first) * 64);
+    put(*buffer, page * kPageStride, std::span(k).subspan(static_cast<std::size_t>(first * 64), rows));
+    put(*buffer, page * kPageStride + kRoom,
+        std::span(v).subspan(static_cast<std::size_t>(first * 64), rows));
+  }
+  for (std::int64_t h = 0; h < s.heads; ++h) {
+    const auto count = static_cast<std::size_t>(s.seqlen_q * 192);
+    put(*buffer, 2 * kRoom + h * kFar, std::span(bias).subspan(static_cast<std::size_t>(h) * count, count));
+  }
+
+  DeviceTensor queries(kType, {1, s.seqlen_q, s.heads, 64}), out(kType, {1, s.seqlen_q, s.heads, 64}),
+      table(DType::i32, {1, 3}), used(DType::i32, {1});
+  queries.write(q);
+  table.write(pages);
+  used.write(std::vector<float>{150});
+  const reference::AttentionInputs in{
+      .q = q, .k = k, .v = v, .bias = {.values = bias, .heads = s.heads, .queries = s.seqlen_q, .keys = 192}};
+  const auto truth = reference::attention(s, in).out;
+  const auto naive = reference::naive_attention(s, in, kType);
+  for (const bool portable : {false, true}) {
+    const auto paged = [&](std::int64_t start) {
+      return ConstTensor(at(*buffer, start), kType, {3, kPageSize, 1, 64}, {kPageStride, 64, 64, 1});
+    };
+    out.poison();
+    attention(shared_runtime(),
+              {.out = out.tensor(),
+               .q = queries.tensor(),
+               .k = paged(0),
+               .v = paged(kRoom),
+               .causal = true,
+               .window_left = 100,
+               .bias = {at(*buffer, 2 * kRoom), kType, {1, s.heads, s.seqlen_q, 192}, {0, kFar, 192, 1}},
+               .seqused_k = used.tensor(),
+               .block_table = table.tensor(),
+               .portable = portable});
+    driver::synchronize_device();
+    const auto comparison = reference::compare(out.read(), truth, naive);
     INFO(comparison.print());
     CHECK(comparison.passed());
   }

@@ -26,7 +26,7 @@ std::size_t span_bytes(DType dtype, const Extents& extents) {
 
 Extents extents_of(const std::vector<std::int64_t>& shape, const Layout& layout) {
   std::vector<std::int64_t> stride(shape.size());
-  std::int64_t step = 1;
+  std::int64_t step = layout.step;
   for (std::size_t i = shape.size(); i-- > 0;) {
     const auto d = layout.order.empty() ? i : static_cast<std::size_t>(layout.order[i]);
     stride[d] = step;

@@ -15,6 +15,7 @@ struct Layout {
   std::vector<int> order = {};  ///< Dimensions as they lie in memory, outermost first; empty: as named.
   std::int64_t padding = 0;     ///< Elements between the rows of the last dimension.
   std::int64_t offset = 0;      ///< Elements by which the tensor misses a 256-byte boundary.
+  std::int64_t step = 1;        ///< Elements from one to the next in the last dimension.
 };
 
 /// Row-major in the order of the layout.
