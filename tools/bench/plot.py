@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Draws the figures of attention_table.py: attention_forward.png, attention_ratio.png and attention_features.png.
+
+    python3 -m pip install matplotlib        # a virtual environment will do
+    python3 tools/bench/plot.py all.json     # into tools/bench/plots; --out for another directory
+
+Several files are merged as attention_table.py --merge does. A plot of which there are no figures is not drawn.
+"""
+
+import argparse
+import io
+import json
+import pathlib
+import sys
+
+import attention_report as report_of
+
+try:
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from PIL import Image  # comes with matplotlib
+except ImportError as error:
+    sys.exit(f"plot.py needs matplotlib: {error}. Run: python3 -m pip install matplotlib")
+
+COLORS = {"sprue": "#1b6ca8", "portable": "#7fb3d8", "cudnn": "#5d8a2f", "flash": "#c8782a", "flex": "#8a5fa8"}
+MASKS = ("full", "causal")
+
+
+def unique(values):
+    return list(dict.fromkeys(values))
+
+
+def save(figure, report, path):
+    """Says where the figures come from, at the foot. A palette makes the file a third as large."""
+    where = [", ".join(unique(f"{before}{run[key]}" for run in report["runs"]))
+             for before, key in (("", "device"), ("cuDNN ", "cudnn"), ("PyTorch ", "pytorch"), ("", "date"))]
+    foot = 16 / (100 * figure.get_figheight())
+    figure.get_layout_engine().set(rect=(0, foot, 1, 1 - foot))
+    figure.text(0.995, 0.25 * foot, "; ".join(where), ha="right", va="bottom", fontsize=7, color="#606060")
+    pixels = io.BytesIO()
+    figure.savefig(pixels, dpi=100)
+    plt.close(figure)
+    Image.open(pixels).convert("RGB").quantize(256).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
+
+
+def tidy(axes):
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def by_panel(rows):
+    """{(head_dim, mask): {seqlen: row}}, both in the order of the rows."""
+    panels = {}
+    for cell, row in rows.items():
+        head_dim, mask, seqlen = report_of.cell_key(cell)
+        panels.setdefault((head_dim, mask), {})[seqlen] = row
+    return panels
+
+
+def draw_forward(rows):
+    """TFLOPS over the length: a panel per head dimension and mask."""
+    panels = by_panel(rows)
+    head_dims = unique(head_dim for head_dim, _ in panels)
+    seqlens = sorted(unique(s for panel in panels.values() for s in panel), key=report_of.natural)
+    figure, grid = plt.subplots(len(MASKS), len(head_dims), figsize=(2.4 * len(head_dims) + 1, 5), sharex=True,
+                                sharey=True, squeeze=False, layout="constrained")
+    for (head_dim, mask), panel in panels.items():
+        axes = grid[MASKS.index(mask)][head_dims.index(head_dim)]
+        for name in report_of.present(panel):
+            points = [(seqlens.index(s), report_of.tflops(row, name)) for s, row in panel.items() if name in row["us"]]
+            axes.plot(*zip(*points), marker="o", markersize=3.5, color=COLORS[name], label=report_of.TITLES[name],
+                      linewidth=2.2 if name == "sprue" else 1.4)
+        axes.set_title(f"head_dim {head_dim}, {mask}", fontsize=9)
+    for axes in grid.flat:
+        tidy(axes)
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(range(len(seqlens)), seqlens, fontsize=8)
+    figure.supylabel("TFLOPS", fontsize=9)
+    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
+    title = "Attention forward, bf16, 16384 queries, heads · head_dim = 2048, over the length"
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), fontsize=8,
+                  frameon=False, title=title)
+    return figure
+
+
+def draw_ratio(rows):
+    """Sprue's speed relative to cuDNN's: a bar per cell, and the geometric mean."""
+    panels = by_panel(rows)
+    head_dims = unique(head_dim for head_dim, _ in panels)
+    seqlens = sorted(unique(s for panel in panels.values() for s in panel), key=report_of.natural)
+    figure, grid = plt.subplots(len(MASKS), 1, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
+    for axes, mask in zip(grid, MASKS):
+        ratios = []
+        for n, seqlen in enumerate(seqlens):
+            bars = [(at, report_of.speedup(panels[d, mask][seqlen], "sprue", "cudnn")) for at, d in enumerate(head_dims)
+                    if seqlen in panels.get((d, mask), {})]
+            bars = [(at - 0.4 + 0.8 * (n + 0.5) / len(seqlens), ratio) for at, ratio in bars if ratio]
+            if bars:
+                axes.bar(*zip(*bars), width=0.8 / len(seqlens), label=seqlen,
+                         color=plt.cm.Blues(0.3 + 0.6 * n / len(seqlens)))
+            ratios += [ratio for _, ratio in bars]
+        tidy(axes)
+        axes.axhline(1, color="#404040", linewidth=1)
+        axes.set_xticks(range(len(head_dims)), [f"head_dim {d}" for d in head_dims], fontsize=9)
+        mean = report_of.number(report_of.geometric_mean(ratios), 3)
+        axes.set_title(f"{mask}, geometric mean {mean}", fontsize=9)
+    grid[0].legend(title="length", fontsize=8, title_fontsize=8, frameon=False, loc="center left",
+                   bbox_to_anchor=(1, 0.5))
+    figure.supylabel("Sprue's speed / cuDNN's", fontsize=9)
+    return figure
+
+
+def draw_features(report):
+    """Times of features relative to the plain kernel, and packed sequences beside ones of equal length."""
+    bars = []  # (label, ratio)
+    for cell, row in report["features"].items():
+        for name in ("softcap", "alibi", "sinks", "dropout", "window"):
+            if name in row["us"]:
+                ratio = row["us"][name] / row["us"]["plain"]
+                tiles = row.get("tiles", {})
+                per_tile = tiles["plain"] / tiles[name] if name in tiles else 1
+                label = f"{name}, per visited tile" if name in tiles else f"{name}, {report_of.cell_key(cell)[1]}"
+                bars.append((label, ratio * per_tile))
+    for row in report["varlen"].values():
+        if {"sprue", "sprue fixed"} <= row["us"].keys():
+            bars.append(("packed, per FLOP", 1 / report_of.speedup(row, "sprue", "sprue fixed")))
+    figure, axes = plt.subplots(figsize=(7, 0.32 * len(bars) + 1.1), layout="constrained")
+    axes.barh([label for label, _ in bars], [ratio for _, ratio in bars], color=COLORS["sprue"], height=0.65)
+    for at, (_, ratio) in enumerate(bars):
+        axes.text(ratio + 0.01, at, f"{ratio:.2f}", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.axvline(1, color="#404040", linewidth=1)
+    axes.tick_params(labelsize=8)
+    axes.set_title("Sprue: time of a feature / time of the plain kernel, head_dim 128", fontsize=9)
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=pathlib.Path, help="JSON of attention_table.py")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "plots", help="directory")
+    args = parser.parse_args()
+    try:
+        report = report_of.merge([json.loads(path.read_text(encoding="utf-8")) for path in args.files])
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"plot.py: {error}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    if report["table"]:
+        save(draw_forward(report["table"]), report, args.out / "attention_forward.png")
+        if any(report_of.speedup(row, "sprue", "cudnn") for row in report["table"].values()):
+            save(draw_ratio(report["table"]), report, args.out / "attention_ratio.png")
+    if report["features"] or report["varlen"]:
+        save(draw_features(report), report, args.out / "attention_features.png")
+
+
+if __name__ == "__main__":
+    main()
