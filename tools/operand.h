@@ -18,6 +18,7 @@ class Operand {
 
   Tensor tensor() const { return {buffer_.data(), host_.dtype, Extents(host_.shape)}; }
   const std::vector<std::int64_t>& shape() const { return host_.shape; }
+  const HostTensor& host() const { return host_; }
 
   /// Copies from the GPU what the default stream has written.
   const HostTensor& read_back();
