@@ -10,6 +10,7 @@
 
 #include "cache/pack.h"
 #include "codegen/prewarm_manifest.h"
+#include "codegen/suggest.h"
 #include "command.h"
 #include "commands/prewarm_report.h"
 #include "exit_codes.h"
@@ -73,8 +74,10 @@ PrewarmReport plan(const RuntimeImpl& runtime, const PrewarmOptions& options) {
       try {
         PrewarmItem item = plan_item(runtime, entry, runtime.target(manifest, device));
         if (planned.insert(encode(item.job)).second) report.items.push_back(std::move(item));
-      } catch (const ArgumentError& error) {  // from target(): this kernel is for other architectures
-        if (skipped.insert(error.what()).second) report.skipped.push_back(error.what());
+      } catch (const ArgumentError&) {  // from target(): this kernel is for other architectures
+        std::string remark = fmt::format("{} on {}: its architectures are {}", entry.kernel, device.name(),
+                                         codegen::join(manifest.architectures));
+        if (skipped.insert(remark).second) report.skipped.push_back(std::move(remark));
       }
     }
   }
