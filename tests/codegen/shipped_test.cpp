@@ -8,28 +8,33 @@
 #include "codegen/tuned.h"
 #include "sprue/error.h"
 #include "support/catch.h"
+#include "support/covering.h"
 
 namespace sprue::codegen {
 namespace {
 
-std::vector<Value> first_and_last(const Parameter& parameter) {
+/// All values where they are few, else the first and the last one.
+std::vector<Value> sample_values(const Parameter& parameter) {
   if (parameter.values.empty()) return {parameter.minimum, parameter.maximum};
-  if (parameter.values.size() == 1) return parameter.values;
+  if (parameter.values.size() <= 4) return parameter.values;
   return {parameter.values.front(), parameter.values.back()};
 }
 
-/// Every combination of the first and the last value of each parameter that can be asked for.
+/// Problems in which every two values of every two parameters meet, as far as they can be asked for together.
 std::vector<Values> sample_problems(const Manifest& manifest) {
-  std::vector<Values> problems(1);
+  std::vector<std::vector<Value>> values;
+  std::vector<int> levels;
   for (const Parameter& parameter : manifest.problem) {
-    std::vector<Values> next;
-    for (const Values& problem : problems) {
-      for (const Value& value : first_and_last(parameter)) {
-        next.push_back(problem);
-        next.back()[parameter.name] = value;
-      }
+    values.push_back(sample_values(parameter));
+    levels.push_back(static_cast<int>(values.back().size()));
+  }
+  levels.push_back(1);  // so that a parameter on its own meets something, too
+  std::vector<Values> problems;
+  for (const std::vector<int>& row : test::covering_array(levels)) {
+    Values& problem = problems.emplace_back();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      problem[manifest.problem[i].name] = values[i][static_cast<std::size_t>(row[i])];
     }
-    problems = std::move(next);
   }
   const auto impossible = [&](const Values& problem) {
     try {

@@ -68,7 +68,8 @@ std::vector<Job> jobs_of(const codegen::Manifest& manifest, bool full) {
     if (seen.insert(arch.name() + print(spec)).second) jobs.push_back({&manifest, std::move(spec), arch});
   };
   std::size_t turn = 0;
-  for (const Values& problem : problems_of(manifest.kernel)) {
+  for (const Values& named : problems_of(manifest.kernel)) {
+    const Values problem = codegen::complete_problem(manifest, named);
     for (const std::string& name : manifest.architectures) {
       const Architecture arch = architecture(name);
       add(problem, codegen::default_schedule(manifest, problem, arch), arch);
