@@ -92,13 +92,14 @@ const AttentionCall::Truth& AttentionCall::truth() const {
 }
 
 std::string AttentionCall::fault() const {
+  std::string faults;
   for (const std::string& fault : {out_fault(), lse_fault(), probabilities_fault()}) {
-    if (!fault.empty()) return fault;
+    if (!fault.empty()) faults += (faults.empty() ? "" : "; ") + fault;
   }
   for (const auto& tensor : tensors_) {
-    if (tensor && !tensor->intact()) return "something was written outside of a tensor";
+    if (faults.empty() && tensor && !tensor->intact()) faults = "something was written outside of a tensor";
   }
-  return "";
+  return faults;
 }
 
 std::string AttentionCall::out_fault() const {
