@@ -33,7 +33,7 @@ unsigned count_tiles(const AttentionLayout& layout, const AttentionProblem& prob
   const std::int64_t row_blocks = layout.packed_q ? rows / tile + arguments.batch : (rows + tile - 1) / tile;
   const std::int64_t heads =
       std::int64_t{arguments.heads / problem.packed_heads} * (layout.packed_q ? 1 : arguments.batch);
-  const unsigned tiles = ops::grid_size(kOp, row_blocks, 1, heads * launch.blocks_per_row);
+  const unsigned tiles = ops::grid_size(kOp, row_blocks, heads * launch.blocks_per_row);
   arguments.row_blocks = static_cast<int>(row_blocks);
   return tiles;
 }

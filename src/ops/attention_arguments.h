@@ -1,6 +1,7 @@
 // What an attention kernel is called with: struct Arguments of kernel_templates/attention/arguments.cuh.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "ops/attention_check.h"
@@ -10,21 +11,23 @@ namespace sprue {
 
 /// Member by member that of the template, where they are described. A test compares the two.
 struct AttentionArguments {
+  using Strides = std::array<long long, 3>;
+
   const void *q, *k, *v;
   void* out;
   float* lse;
-  long long q_stride[3], k_stride[3], v_stride[3], out_stride[3];
-  long long lse_stride[3];
+  Strides q_stride, k_stride, v_stride, out_stride;
+  Strides lse_stride;
   const int *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
   const int* block_table;
-  long long block_table_stride[2];
+  std::array<long long, 2> block_table_stride;
   const void* bias;
-  long long bias_stride[3];
+  Strides bias_stride;
   const float *alibi_slopes, *sinks;
-  long long slope_stride[2];
+  std::array<long long, 2> slope_stride;
   long long sink_stride;
   void* probabilities;
-  long long probabilities_stride[3];
+  Strides probabilities_stride;
   unsigned long long dropout_seed, dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;

@@ -16,22 +16,6 @@ AttentionProblem::Bias bias_of(const ConstTensor& bias) {
   return bias.dtype == DType::f16 ? AttentionProblem::Bias::f16 : AttentionProblem::Bias::bf16;
 }
 
-/// Appends fields to a number, from its lowest bit on.
-class Bits {
- public:
-  template <class Field>
-  Bits& add(Field value, int bits) {
-    packed_ |= static_cast<std::uint64_t>(value) << used_;
-    used_ += bits;
-    return *this;
-  }
-  std::uint64_t packed() const { return packed_; }
-
- private:
-  std::uint64_t packed_ = 0;
-  int used_ = 0;
-};
-
 }  // namespace
 
 int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments) {
@@ -77,16 +61,14 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
 }
 
 KernelKey AttentionProblem::key(int device) const {
-  Bits features;
-  features.add(scalar, 8).add(bias, 8).add(std::countr_zero(static_cast<unsigned>(packed_heads)), 8);
-  features.add(std::countr_zero(static_cast<unsigned>(alignment)), 8);
-  for (const bool feature : {causal, window, chunk, softcap, alibi, sinks, signed_scale, dropout,
-                             probabilities, varlen, paged, has_lse}) {
-    features.add(feature, 1);
-  }
-  return {sm90 ? kernel_id(kAttentionSm90) : kernel_id(kAttentionPortable),
-          device,
-          {Bits().add(head_dim, 32).add(head_dim_v, 32).packed(), features.packed()}};
+  constexpr std::uint32_t kSm90 = kernel_id(kAttentionSm90), kPortable = kernel_id(kAttentionPortable);
+  const auto at = [](auto value, int bit) { return static_cast<std::uint64_t>(value) << bit; };
+  const std::uint64_t sizes = at(head_dim, 0) | at(head_dim_v, 16) | at(packed_heads, 32) |
+                              at(alignment, 40) | at(scalar, 48) | at(bias, 56);
+  const std::uint64_t features = at(causal, 0) | at(window, 1) | at(chunk, 2) | at(softcap, 3) |
+                                 at(alibi, 4) | at(sinks, 5) | at(signed_scale, 6) | at(dropout, 7) |
+                                 at(probabilities, 8) | at(varlen, 9) | at(paged, 10) | at(has_lse, 11);
+  return {sm90 ? kSm90 : kPortable, device, {sizes, features}};
 }
 
 Request AttentionProblem::request(const char* kernel) const {

@@ -47,9 +47,9 @@ class Map {
 };
 
 /// q and out: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
-driver::TensorMap map_rows(const void* data, const long long (&stride)[3], const AttentionLayout& layout,
-                           const AttentionProblem& problem, const AttentionArguments& arguments, int columns,
-                           int of_tile) {
+driver::TensorMap map_rows(const void* data, const AttentionArguments::Strides& stride,
+                           const AttentionLayout& layout, const AttentionProblem& problem,
+                           const AttentionArguments& arguments, int columns, int of_tile) {
   const int packed = problem.packed_heads;
   return Map(data, problem.scalar)
       .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
@@ -60,7 +60,7 @@ driver::TensorMap map_rows(const void* data, const long long (&stride)[3], const
 }
 
 /// k and v: [batch or pages, kv_heads, positions, columns].
-driver::TensorMap map_keys(const ConstTensor& tensor, const long long (&stride)[3],
+driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::Strides& stride,
                            const AttentionLayout& layout, const AttentionArguments& arguments, int rows,
                            int columns, int of_tile) {
   const Extents& extents = tensor.extents;

@@ -102,15 +102,18 @@ std::int64_t count(const char* op, const Extents& extents, int dimensions) {
   return product;
 }
 
-unsigned grid_size(const char* op, std::int64_t items, int per_block, std::int64_t copies) {
+unsigned grid_size(const char* op, std::int64_t blocks, std::int64_t copies) {
   constexpr std::int64_t kMostBlocks = std::numeric_limits<std::int32_t>::max();
-  const std::int64_t blocks = items / per_block + (items % per_block != 0);
   std::int64_t total = 0;
   const bool overflow = __builtin_mul_overflow(blocks, copies, &total);
   SPRUE_CHECK(op, !overflow && total <= kMostBlocks,
-              "one launch must need at most {} blocks, but {} times {} rows at {} per block need more",
-              kMostBlocks, copies, items, per_block);
+              "one launch must need at most {} blocks, but {} times {} are more", kMostBlocks, copies,
+              blocks);
   return static_cast<unsigned>(total);
+}
+
+unsigned grid_size(const char* op, std::int64_t items, int per_block, std::int64_t copies) {
+  return grid_size(op, items / per_block + (items % per_block != 0), copies);
 }
 
 }  // namespace sprue::ops

@@ -103,6 +103,8 @@ std::int64_t alignment(const Views&... views) {
 /// The product of the first `dimensions` extents; ArgumentError beyond 2^63 - 1.
 std::int64_t count(const char* op, const Extents& extents, int dimensions);
 
+/// `blocks` times `copies`; ArgumentError beyond what a grid can hold.
+unsigned grid_size(const char* op, std::int64_t blocks, std::int64_t copies);
 /// ceil(items / per_block) blocks times `copies`; ArgumentError beyond what a grid can hold.
 unsigned grid_size(const char* op, std::int64_t items, int per_block, std::int64_t copies);
 

@@ -7,8 +7,11 @@
 #include <climits>
 #include <cstddef>
 
+#include "codegen/manifest.h"
+#include "codegen/render.h"
 #include "codegen/store.h"
 #include "ops/attention_host.h"
+#include "ops/attention_sm90.h"
 #include "support/nvrtc.h"
 
 using namespace sprue;
@@ -21,10 +24,7 @@ AttentionArguments arguments(const Attention& args) {
   return attention_arguments(args, AttentionLayout(args));
 }
 
-std::vector<long long> list(const long long (&stride)[3]) {
-  return {stride, stride + 3};
-}
-using Strides = std::vector<long long>;
+using Strides = AttentionArguments::Strides;
 
 }  // namespace
 
@@ -95,26 +95,54 @@ TEST_CASE("attention: the host's arguments are the template's, member by member"
   CHECK_NOTHROW(compiler.compile({{"probe", {}, {}}, text, {}}, architecture("sm_80")));
 }
 
+TEST_CASE("attention: the host's parameters of attention_sm90 are the template's") {
+  SKIP_WITHOUT_NVRTC();
+  const auto store = codegen::TemplateStore::embedded();
+  const codegen::Manifest manifest = codegen::manifest(store, kAttentionSm90);
+  const Architecture arch = architecture("sm_90a");
+  const Values problem = AttentionProblem{.head_dim = 64, .head_dim_v = 64}.request(kAttentionSm90).problem;
+  Source source = codegen::render(store, manifest, codegen::complete_spec(manifest, problem, {}, arch));
+#define EXPECT(member, name)                                                                  \
+  source.text += fmt::format("static_assert(__INTADDR__(&((Params*)0)->" #name ") == {});\n", \
+                             offsetof(AttentionSm90Params, member))
+  EXPECT(q, q);
+  EXPECT(k, k);
+  EXPECT(v, v);
+  EXPECT(out, out);
+  EXPECT(arguments, args);
+  EXPECT(counter, counter);
+  EXPECT(group, group);
+  EXPECT(row_blocks, row_blocks);
+  EXPECT(section, section);
+  EXPECT(box_rows, box_rows);
+#undef EXPECT
+  // The template's maps are aligned to 64 bytes, the host's to 128.
+  source.text += fmt::format("static_assert(sizeof(Params) <= {0} && sizeof(Params) + 128 > {0});\n",
+                             sizeof(AttentionSm90Params));
+  const compiler::Compiler compiler(nvrtc_search());
+  CHECK_NOTHROW(compiler.compile(source, arch));
+}
+
 TEST_CASE("attention: extents and strides of every layout") {
   AttentionArguments a = arguments(good());
   CHECK((a.batch == 2 && a.heads == 6 && a.kv_heads == 3 && a.seqlen_q == 16 && a.seqlen_k == 24));
-  CHECK(list(a.q_stride) == Strides{16 * 6 * 128, 6 * 128, 128});
-  CHECK(list(a.v_stride) == Strides{24 * 3 * 64, 3 * 64, 64});
-  CHECK(list(a.lse_stride) == Strides{6 * 16, 16, 1});
+  CHECK(a.q_stride == Strides{16 * 6 * 128, 6 * 128, 128});
+  CHECK(a.v_stride == Strides{24 * 3 * 64, 3 * 64, 64});
+  CHECK(a.lse_stride == Strides{6 * 16, 16, 1});
   CHECK(a.scale == 1 / std::sqrt(128.0f));
   CHECK(a.empty_lse == -INFINITY);
 
   a = arguments(packed());
   CHECK((a.batch == 3 && a.heads == 6 && a.kv_heads == 3 && a.seqlen_q == 32 && a.seqlen_k == 48));
-  CHECK(list(a.q_stride) == Strides{0, 6 * 128, 128});
-  CHECK(list(a.k_stride) == Strides{0, 3 * 128, 128});
-  CHECK(list(a.out_stride) == Strides{0, 6 * 64, 64});
-  CHECK(list(a.lse_stride) == Strides{0, 32, 1});
+  CHECK(a.q_stride == Strides{0, 6 * 128, 128});
+  CHECK(a.k_stride == Strides{0, 3 * 128, 128});
+  CHECK(a.out_stride == Strides{0, 6 * 64, 64});
+  CHECK(a.lse_stride == Strides{0, 32, 1});
   CHECK(a.cu_seqlens_k == packed().cu_seqlens_k.data);
 
   a = arguments(paged());
   CHECK((a.batch == 2 && a.seqlen_q == 16 && a.seqlen_k == 40 && a.page_size == 8));
-  CHECK(list(a.k_stride) == Strides{8 * 3 * 128, 3 * 128, 128});  // of a page
+  CHECK(a.k_stride == Strides{8 * 3 * 128, 3 * 128, 128});  // of a page
   CHECK(a.block_table == paged().block_table.data);
   CHECK((a.block_table_stride[0] == 5 && a.block_table_stride[1] == 1));
 }
@@ -127,12 +155,12 @@ TEST_CASE("attention: slopes, sinks and biases that are the same for all have st
   AttentionArguments a = arguments(args);
   CHECK((a.slope_stride[0] == 0 && a.slope_stride[1] == 1));
   CHECK(a.sink_stride == -2);
-  CHECK(list(a.bias_stride) == Strides{0, 24, 0});
+  CHECK(a.bias_stride == Strides{0, 24, 0});
   args.alibi_slopes = Tensor(address(9 << 20), f32, {2, 6}, {1, 2});
   args.bias = tensor(16, {2, 1, 16, 24}, f32);
   a = arguments(args);
   CHECK((a.slope_stride[0] == 1 && a.slope_stride[1] == 2));
-  CHECK(list(a.bias_stride) == Strides{16 * 24, 0, 24});
+  CHECK(a.bias_stride == Strides{16 * 24, 0, 24});
 }
 
 TEST_CASE("attention: limits that cannot matter are far beyond every sequence") {

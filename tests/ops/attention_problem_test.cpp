@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "codegen/manifest.h"
 #include "ops/attention_host.h"
 #include "ops/attention_sm90.h"
 #include "support/catch.h"
@@ -122,6 +123,49 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
       "ALIBI=true ALIGNMENT=2 BIAS=f32 CAUSAL=true CHUNK=true DROPOUT=true HAS_LSE=true HEAD_DIM=64 "
       "HEAD_DIM_V=128 PACKED_HEADS=4 PAGED=true PROBABILITIES=true SCALAR=bf16 SIGNED_SCALE=true SINKS=true "
       "SOFTCAP=true VARLEN=true WINDOW=true");
+}
+
+TEST_CASE(
+    "attention: the portable kernel admits every request, and every parameter has a request that sets it") {
+  const codegen::Manifest manifest =
+      codegen::manifest(codegen::TemplateStore::embedded(), kAttentionPortable);
+  AttentionProblem all{.scalar = bf16,
+                       .head_dim = 64,
+                       .head_dim_v = 128,
+                       .packed_heads = 4,
+                       .alignment = 2,
+                       .bias = Bias::bf16,
+                       .causal = true,
+                       .window = true,
+                       .chunk = true,
+                       .softcap = true,
+                       .alibi = true,
+                       .sinks = true,
+                       .signed_scale = true,
+                       .varlen = true,
+                       .paged = true,
+                       .has_lse = true};
+  CHECK_NOTHROW(codegen::complete_problem(manifest, all.request(kAttentionPortable).problem));
+  all.packed_heads = 1;
+  all.dropout = all.probabilities = true;
+  const Values problem = all.request(kAttentionPortable).problem;
+  CHECK_NOTHROW(codegen::complete_problem(manifest, problem));
+  CHECK(problem.size() + 1 == manifest.problem.size());  // all but PACKED_HEADS
+}
+
+TEST_CASE("attention: what a request does not name is off by default in both kernels") {
+  for (const char* kernel : {kAttentionPortable, kAttentionSm90}) {
+    const codegen::Manifest manifest = codegen::manifest(codegen::TemplateStore::embedded(), kernel);
+    const Values off = codegen::complete_problem(
+        manifest, AttentionProblem{.head_dim = 64, .head_dim_v = 64}.request(kernel).problem);
+    for (const codegen::Parameter& parameter : manifest.problem) {
+      INFO(kernel << " " << parameter.name);
+      if (parameter.kind == codegen::Parameter::Kind::boolean) CHECK(off.at(parameter.name) == Value(false));
+    }
+    CHECK(off.at("BIAS") == Value(std::string("none")));
+    CHECK(off.at("PACKED_HEADS") == Value(std::int64_t{1}));
+    if (off.contains("ALIGNMENT")) CHECK(off.at("ALIGNMENT") == Value(std::int64_t{16}));
+  }
 }
 
 TEST_CASE("attention: each feature is on when it is given and can matter") {

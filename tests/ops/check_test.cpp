@@ -90,8 +90,7 @@ TEST_CASE("a grid holds fewer than 2^31 blocks") {
   CHECK(ops::grid_size("op", 9, 4, 7) == 21);
   CHECK(ops::grid_size("op", 2147483647, 1, 1) == 2147483647);
   CHECK_THROWS_WITH(ops::grid_size("op", 2147483648, 1, 1),
-                    "[op] one launch must need at most 2147483647 blocks, but 1 times 2147483648 rows at 1 "
-                    "per block need more");
+                    "[op] one launch must need at most 2147483647 blocks, but 1 times 2147483648 are more");
   CHECK_THROWS_AS(ops::grid_size("op", 1ll << 62, 1, 1 << 30), ArgumentError);
 }
 

@@ -61,7 +61,10 @@ struct Dropout {
 /// Scores and sums are f32; the probabilities are rounded to q's dtype. Softcap uses the hardware's tanh,
 /// relative error 2^-11. head_dim is a multiple of 8 from 8 to 256, head_dim_v to 512. Strides are free except
 /// the last one, 1, so [b, h, s, d] and packed QKV are views; those of lse, sinks and slopes are all free.
-/// Outputs must not overlap inputs or each other.
+/// A sequence has at most 2^30 positions. Outputs must not overlap inputs or each other.
+///
+/// Lengths choose the kernel in two places: heads that share keys share tiles where queries are few, and a window
+/// that reaches everything is dropped. Not so with `batch_invariant`.
 /// Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409 (ALiBi).
 struct Attention {
   Tensor out;       ///< [batch, seqlen_q, heads, head_dim_v], dtype of q; packed: [total_q, heads, head_dim_v].
@@ -77,13 +80,14 @@ struct Attention {
   std::int64_t chunk = 0;          ///< 0: no limit.
   float softcap = 0;               ///< 0: none.
   ConstTensor alibi_slopes = {};   ///< [heads] or [batch, heads], f32.
-  ConstTensor bias = {};   ///< [batch | 1, heads | 1, seqlen_q | 1, seqlen_k], f32 or dtype of q; an extent of 1 is
-                           ///< the same for all. Where the device has the lengths: those of the longest sequence or more.
+  /// [batch | 1, heads | 1, seqlen_q | 1, seqlen_k], f32 or dtype of q; an extent of 1 is the same for all. Where q
+  /// is packed, or k is packed or paged: the longest sequence's length or more.
+  ConstTensor bias = {};
   ConstTensor sinks = {};  ///< [heads], f32: a logit per head that takes probability and has no value.
   Dropout dropout = {};
   /// [batch, heads, seqlen_q, seqlen_k], dtype of q, for tests of dropout: exp(s - m), negative where dropped, m
   /// being the maximum over the key's tile and those after it (the kernel walks from the last tile to the first).
-  /// Keys that are not seen are 0 or not written.
+  /// Keys that are not seen are 0 or not written. Longest sequences as in bias.
   Tensor probabilities = {};
   ConstTensor cu_seqlens_q = {};  ///< [batch + 1], i32, ascending from 0: q, out and lse are packed.
   ConstTensor cu_seqlens_k = {};  ///< [batch + 1], i32, ascending from 0: k and v are packed.
