@@ -23,6 +23,7 @@ void check_spec(const TensorMapSpec& spec) {
   const auto element_bytes = static_cast<std::int64_t>(size_of(spec.dtype));
   require(tensor.rank >= 1 && tensor.rank <= kMaxTensorMapRank,
           "the tensor must have 1 to {} dimensions, but has {}", kMaxTensorMapRank, tensor.rank);
+  require(spec.dtype != DType::i32, "dtype must be f32, f16 or bf16, but is {}", name_of(spec.dtype));
   require(spec.data && std::bit_cast<std::uintptr_t>(spec.data) % 16 == 0,
           "data must be 16-byte aligned, but is {}", spec.data);
   const int last = tensor.rank - 1;
@@ -59,7 +60,7 @@ CUtensorMapDataType type_of(DType dtype) {
     case DType::i32:
       break;
   }
-  throw ArgumentError(fmt::format("[tensor_map] dtype must be f32, f16 or bf16, but is {}", name_of(dtype)));
+  throw ArgumentError("[tensor_map] dtype must be f32, f16 or bf16");
 }
 
 CUtensorMapSwizzle swizzle_of(int bytes) {

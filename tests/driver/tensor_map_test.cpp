@@ -44,6 +44,9 @@ TEST_CASE("what the hardware cannot do is refused with what was given") {
   CHECK_THROWS_WITH(encode_tensor_map(spec),
                     StartsWith("[tensor_map] data must be 16-byte aligned, but is 0x"));
   spec = good;
+  spec.dtype = DType::i32;
+  check_refused(spec, "dtype must be f32, f16 or bf16, but is i32");
+  spec = good;
   spec.box = {257, 64};
   check_refused(spec, "box extent 0 must be 1 to 256 elements, but is 257");
   spec.box = {64};
