@@ -2,13 +2,9 @@
 // copies; a __syncthreads() after the wait makes them visible to the block.
 #pragma once
 
-//% include "device/types.cuh"
+//% include "device/shared.cuh"
 
 namespace device {
-
-__device__ __forceinline__ u32 shared_address(const void* p) {
-  return static_cast<u32>(__cvta_generic_to_shared(p));
-}
 
 // Copies kBytes (16, 8, 4 or 2) to `dst`, or zeros if `valid` is false: then src is not read. 2-byte copies
 // are ordinary ones.

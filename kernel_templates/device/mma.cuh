@@ -6,11 +6,11 @@
 
 namespace device {
 
-// Lane l holds d[2 * r + c] = D[l / 4 + 8 * r, 2 * (l % 4) + c]. D += A * B, f32 accumulation.
+// Lane l holds d[2 * r + c] = D[l / 4 + 8 * r, 2 * (l % 4) + c] for r, c < 2. D += A * B, f32 accumulation.
 template <class T>
-__device__ void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1);
+__device__ void mma_m16n8k16(float* d, const u32 (&a)[4], u32 b0, u32 b1);
 template <>
-__device__ __forceinline__ void mma_m16n8k16<f16>(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+__device__ __forceinline__ void mma_m16n8k16<f16>(float* d, const u32 (&a)[4], u32 b0, u32 b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, "
       "%1, %2, %3};"
@@ -18,7 +18,7 @@ __device__ __forceinline__ void mma_m16n8k16<f16>(float (&d)[4], const u32 (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 template <>
-__device__ __forceinline__ void mma_m16n8k16<bf16>(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+__device__ __forceinline__ void mma_m16n8k16<bf16>(float* d, const u32 (&a)[4], u32 b0, u32 b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"

@@ -32,6 +32,23 @@ Values attention(const char* scalar, int head_dim, int head_dim_v, bool causal, 
           {"ALIGNMENT", std::int64_t{alignment}}};
 }
 
+/// Causal attention without lse, and `features`.
+Values attention(const char* scalar, int head_dim, int head_dim_v, const Values& features) {
+  Values problem = features;
+  problem.merge(attention(scalar, head_dim, head_dim_v, true, false, 16));
+  return problem;
+}
+
+/// The features of attention that change how scores become probabilities.
+const Values kAllScores{
+    {"WINDOW", true}, {"CHUNK", true},       {"SOFTCAP", true}, {"ALIBI", true}, {"BIAS", std::string("f32")},
+    {"SINKS", true},  {"SIGNED_SCALE", true}};
+
+Values merged(Values values, const Values& more) {
+  values.insert(more.begin(), more.end());
+  return values;
+}
+
 Values rms_norm(const char* scalar, int hidden, bool has_weight, int alignment, int row_dims) {
   return {{"SCALAR", std::string(scalar)},
           {"HIDDEN", std::int64_t{hidden}},
@@ -42,13 +59,38 @@ Values rms_norm(const char* scalar, int hidden, bool has_weight, int alignment, 
 
 std::vector<Values> problems_of(const std::string& kernel) {
   if (kernel == "attention_portable") {
-    return {attention("bf16", 128, 128, false, true, 16), attention("bf16", 128, 128, true, true, 16),
-            attention("f16", 128, 128, false, false, 16), attention("bf16", 64, 64, true, true, 16),
-            attention("f16", 256, 256, true, true, 16),   attention("bf16", 192, 128, true, true, 16),
-            attention("bf16", 96, 96, false, true, 16),   attention("bf16", 120, 120, true, true, 16),
-            attention("f16", 72, 72, true, false, 8),     attention("bf16", 8, 8, false, false, 2),
-            attention("bf16", 64, 256, false, true, 16),  attention("f16", 248, 40, true, true, 4),
-            attention("bf16", 168, 168, false, true, 2)};
+    return {
+        attention("bf16", 128, 128, false, true, 16),
+        attention("bf16", 128, 128, true, true, 16),
+        attention("f16", 128, 128, false, false, 16),
+        attention("bf16", 64, 64, true, true, 16),
+        attention("f16", 256, 256, true, true, 16),
+        attention("bf16", 192, 128, true, true, 16),
+        attention("bf16", 96, 96, false, true, 16),
+        attention("bf16", 120, 120, true, true, 16),
+        attention("f16", 72, 72, true, false, 8),
+        attention("bf16", 8, 8, false, false, 2),
+        attention("bf16", 64, 256, false, true, 16),
+        attention("f16", 248, 40, true, true, 4),
+        attention("bf16", 168, 168, false, true, 2),
+        attention("bf16", 64, 64, {{"WINDOW", true}, {"SINKS", true}}),
+        attention("bf16", 128, 128, {{"SOFTCAP", true}, {"WINDOW", true}}),
+        attention("bf16", 64, 64, {{"ALIBI", true}, {"CAUSAL", false}}),
+        attention("f16", 128, 128, {{"BIAS", std::string("f16")}, {"CAUSAL", false}}),
+        attention("bf16", 128, 128, {{"DROPOUT", true}}),
+        attention("bf16", 128, 128, {{"VARLEN", true}, {"PAGED", true}, {"PACKED_HEADS", std::int64_t{8}}}),
+        attention("bf16", 256, 256, {{"VARLEN", true}, {"CHUNK", true}, {"SIGNED_SCALE", true}}),
+        attention("bf16", 64, 512, {{"PAGED", true}, {"HAS_LSE", true}}),
+        attention("f16", 72, 264, {{"SINKS", true}}),
+        attention("bf16", 96, 96, merged(kAllScores, {{"VARLEN", true}, {"DROPOUT", true}})),
+        attention("bf16", 256, 256,
+                  merged(kAllScores, {{"VARLEN", true},
+                                      {"PAGED", true},
+                                      {"DROPOUT", true},
+                                      {"PROBABILITIES", true},
+                                      {"HAS_LSE", true}})),
+        attention("bf16", 64, 64,
+                  merged(kAllScores, {{"VARLEN", true}, {"PACKED_HEADS", std::int64_t{64}}}))};
   }
   if (kernel == "rms_norm") {
     return {rms_norm("bf16", 4096, true, 16, 1), rms_norm("f32", 8192, true, 16, 2),

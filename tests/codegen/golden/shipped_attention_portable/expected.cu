@@ -1,14 +1,8 @@
-// Rendered by Sprue: attention_portable ALIGNMENT=16 CAUSAL=true HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 SCALAR=bf16 | BLOCKS_PER_SM=2 BLOCK_M=128 BLOCK_N=64 QUERY_IN_REGISTERS=false STAGES=1 WARPS=4
+// Rendered by Sprue: attention_portable ALIBI=false ALIGNMENT=16 BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCKS_PER_SM=2 BLOCK_M=128 BLOCK_N=64 PIPELINED=false QUERY_IN_REGISTERS=false STAGES=1 WARPS=4
 
-// out[b, i, h, :] = sum_j softmax_j(scale * q[b, i, h, :] . k[b, j, g, :]) v[b, j, g, :]
-// lse[b, h, i]    = ln(sum_j exp(scale * q[b, i, h, :] . k[b, j, g, :]))     with g = h / (heads / kv_heads)
-//
-//   q    [batch, seqlen_q, heads, kHeadDim]      out [batch, seqlen_q, heads, kHeadDimV]   any strides,
-//   k    [batch, seqlen_k, kv_heads, kHeadDim]   lse [batch, heads, seqlen_q] f32          last one 1
-//   v    [batch, seqlen_k, kv_heads, kHeadDimV]
-//
-// Causal: key j is visible to query i when j <= i + seqlen_k - seqlen_q. A row that sees no key has out 0,
-// lse -inf. Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they
+// out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :],   lse[b, h, i] = ln(sum_j exp(s[b, h, i, j]))
+// with the scores s, the keys j that query i sees, dropout and all tensors as sprue/ops.h describes them
+// (Attention). Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they
 // meet v.
 //
 // One block computes kBlockM query rows of one head; it walks over the keys in tiles of kBlockN, last tile
@@ -33,6 +27,12 @@ struct f16 {
 struct bf16 {
   u16 bits;
 };
+struct none {};  // of what is not there
+
+template <class T>
+inline constexpr bool is_given = true;
+template <>
+inline constexpr bool is_given<none> = false;
 
 __device__ __forceinline__ float to_f32(f32 x) {
   return x;
@@ -96,8 +96,21 @@ __device__ __forceinline__ float log2_approx(float x) {
   return y;
 }
 
+// tanh(x); relative error 2^-11.
+__device__ __forceinline__ float tanh_approx(float x) {
+  float y;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 __device__ __forceinline__ float negative_infinity() {
   return __int_as_float(static_cast<int>(0xff800000u));
+}
+
+// x. What is computed from it is computed anew in every round of a loop: it takes no registers in between.
+__device__ __forceinline__ int anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
 }
 
 __host__ __device__ constexpr int ceil_div(int a, int b) {
@@ -176,11 +189,30 @@ __device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
 // Asynchronous copies from global to shared memory (cp.async, sm_80 and later). Each thread waits for its own
 // copies; a __syncthreads() after the wait makes them visible to the block.
 
+// Shared memory by 32-bit address, as copies and matrix instructions take it.
+
 namespace device {
 
 __device__ __forceinline__ u32 shared_address(const void* p) {
   return static_cast<u32>(__cvta_generic_to_shared(p));
 }
+
+__device__ __forceinline__ int load_shared(u32 address) {
+  int x;
+  asm volatile("ld.shared.s32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
+  return x;
+}
+__device__ __forceinline__ void store_shared(u32 address, int x) {
+  asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
+}
+// 16 bytes of zeros.
+__device__ __forceinline__ void clear_shared(u32 address) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(address), "r"(0) : "memory");
+}
+
+}  // namespace device
+
+namespace device {
 
 // Copies kBytes (16, 8, 4 or 2) to `dst`, or zeros if `valid` is false: then src is not read. 2-byte copies
 // are ordinary ones.
@@ -216,11 +248,11 @@ __device__ __forceinline__ void wait_copies() {
 
 namespace device {
 
-// Lane l holds d[2 * r + c] = D[l / 4 + 8 * r, 2 * (l % 4) + c]. D += A * B, f32 accumulation.
+// Lane l holds d[2 * r + c] = D[l / 4 + 8 * r, 2 * (l % 4) + c] for r, c < 2. D += A * B, f32 accumulation.
 template <class T>
-__device__ void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1);
+__device__ void mma_m16n8k16(float* d, const u32 (&a)[4], u32 b0, u32 b1);
 template <>
-__device__ __forceinline__ void mma_m16n8k16<f16>(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+__device__ __forceinline__ void mma_m16n8k16<f16>(float* d, const u32 (&a)[4], u32 b0, u32 b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, "
       "%1, %2, %3};"
@@ -228,7 +260,7 @@ __device__ __forceinline__ void mma_m16n8k16<f16>(float (&d)[4], const u32 (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 template <>
-__device__ __forceinline__ void mma_m16n8k16<bf16>(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+__device__ __forceinline__ void mma_m16n8k16<bf16>(float* d, const u32 (&a)[4], u32 b0, u32 b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
@@ -289,8 +321,20 @@ using scalar = device::bf16;
 constexpr int kHeadDim = 128;
 constexpr int kHeadDimV = 128;
 constexpr bool kCausal = true;
+constexpr bool kWindow = false;
+constexpr bool kChunk = false;
+constexpr bool kSoftcap = false;
+constexpr bool kAlibi = false;
+using bias_scalar = device::none;
+constexpr bool kSinks = false;
+constexpr bool kDropout = false;
+constexpr bool kProbabilities = false;  // they are written out
+constexpr bool kVarlen = false;                // sequences have lengths of their own
+constexpr bool kPaged = false;                  // keys and values are reached through a block table
+constexpr int kPackedHeads = 1;      // tile row r is query r / kPackedHeads, head r % kPackedHeads
+constexpr bool kSignedScale = false;     // the scale may be zero or negative
 constexpr bool kHasLse = true;
-constexpr int kAlignment = 16;  // bytes that divide every address and stride
+constexpr int kAlignment = 16;  // bytes that divide every address and stride of q, k, v and out
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = 128;
@@ -298,23 +342,30 @@ constexpr int kBlockN = 64;
 constexpr int kWarps = 4;
 constexpr int kStages = 1;                         // tiles of K and of V in shared memory
 constexpr bool kQueryInRegisters = false;  // else its fragments are re-read for every tile
-constexpr int kBlocksPerSm = 2;             // the register budget is divided by this
+constexpr bool kPipelined = false;       // q . k of a tile is computed under the softmax of the one before
+constexpr int kBlocksPerSm = 2;  // the register budget is divided by this
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "rows are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
-static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at a time");
+static_assert(kBlockM % kPackedHeads == 0, "a tile begins with the first head of a query");
+static_assert(kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
 static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on its way");
+static_assert(kStages == 2 || !kPipelined, "keys arrive a tile ahead of values");
 
 using namespace device;
 
 constexpr int kThreads = 32 * kWarps;
 constexpr int kRowTiles = kBlockM / (16 * kWarps);  // 16-row tiles per warp
-constexpr int kDimSteps = ceil_div(kHeadDim, 16);   // 16-wide steps of q . k
+constexpr int kRowsPerWarp = 16 * kRowTiles;
+constexpr int kDimSteps = ceil_div(kHeadDim, 16);  // 16-wide steps of q . k
 constexpr int kDimPadded = 16 * kDimSteps;  // columns of q and k in shared memory; beyond kHeadDim: zeros
 constexpr int kKeyTiles = kBlockN / 8;      // 8-key tiles of the scores
-constexpr int kOutTiles = kHeadDimV / 8;    // 8-column tiles of the output
-constexpr int kRowsPerWarp = 16 * kRowTiles;
+// Columns of out beyond 256 do not fit a warp's registers: two blocks have kBlockV columns each. They overlap
+// where kHeadDimV / 2 is no multiple of 8.
+constexpr int kValueParts = ceil_div(kHeadDimV, 256);
+constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
+constexpr int kOutTiles = kBlockV / 8;  // 8-column tiles of the output
 
 // Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different
 // banks.
@@ -322,21 +373,501 @@ __host__ __device__ constexpr int pitch_of(int columns) {
   return 8 * ((columns / 8) | 1);
 }
 constexpr int kPitchK = pitch_of(kDimPadded);
-constexpr int kPitchV = pitch_of(kHeadDimV);
+constexpr int kPitchV = pitch_of(kBlockV);
 constexpr int kPitchQ = kPitchK > kPitchV ? kPitchK : kPitchV;  // the query buffer also stages the output
 constexpr int kTileBytesQ = 2 * kBlockM * kPitchQ;
 constexpr int kTileBytesK = 2 * kBlockN * kPitchK;
 constexpr int kTileBytesV = 2 * kBlockN * kPitchV;
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLowest = -3.4028234e38f;
-constexpr float kLn2 = 0.6931471805599453f;
-// The running maximum is raised only when it has grown by more than this (in powers of two): until then the
-// probabilities stay below 2^8, far from overflow, and the output need not be rescaled.
-constexpr float kMaxSlack = 8.0f;
+// What an attention kernel is called with, and where one sequence of the batch lies. Included by an attention
+// kernel below its constants: uses scalar and the features' flags. src/ops/attention_arguments.h has the same
+// struct.
 
-// Copies of tiles into shared memory. Included by an attention kernel below its constants: uses scalar,
-// kAlignment, kThreads, kHeadDim and kDimPadded.
+// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With packed
+// sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
+struct Arguments {
+  const scalar *q, *k, *v;
+  scalar* out;
+  float* lse;
+  i64 q_stride[3], k_stride[3], v_stride[3], out_stride[3];  // batch, sequence, head
+  i64 lse_stride[3];                                         // batch, head, sequence
+  const int *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
+  const int* block_table;
+  i64 block_table_stride[2];  // batch, page
+  const void* bias;
+  i64 bias_stride[3];  // batch, head, query; 0 where the bias is the same for all
+  const float *alibi_slopes, *sinks;
+  i64 slope_stride[2];  // batch, head
+  i64 sink_stride;
+  scalar* probabilities;
+  i64 probabilities_stride[3];  // batch, head, query
+  u64 dropout_seed, dropout_offset;
+  int batch, heads, kv_heads;
+  int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have
+  int page_size;
+  int window_left, window_right, chunk;  // "no limit" is a number beyond all sequences
+  int keep_threshold;                    // a probability is kept if its random byte is at most this
+  float keep_scale;                      // 1 / (1 - dropout probability)
+  float scale, softcap, empty_lse;
+  int row_blocks;  // per head: of every sequence; with packed queries of all sequences, or a few more
+};
+
+// One sequence of the batch: how long it is, and its first row in q, out and lse, and in k and v.
+struct Sequence {
+  int seqlen_q, seqlen_k;
+  int first_q, first_k;
+  int shift;  // query i stands at position i + shift among the keys
+};
+
+__device__ __forceinline__ Sequence sequence_of(const Arguments& args, int batch) {
+  Sequence s{args.seqlen_q, args.seqlen_k, 0, 0, 0};
+  if constexpr (kVarlen) {
+    if (args.cu_seqlens_q != nullptr) {
+      s.first_q = args.cu_seqlens_q[batch];
+      s.seqlen_q = args.cu_seqlens_q[batch + 1] - s.first_q;
+    }
+    if (args.cu_seqlens_k != nullptr) {
+      s.first_k = args.cu_seqlens_k[batch];
+      s.seqlen_k = args.cu_seqlens_k[batch + 1] - s.first_k;
+    }
+    if (args.seqused_q != nullptr) s.seqlen_q = min(s.seqlen_q, args.seqused_q[batch]);
+    if (args.seqused_k != nullptr) s.seqlen_k = min(s.seqlen_k, args.seqused_k[batch]);
+  }
+  s.shift = s.seqlen_k - s.seqlen_q;
+  return s;
+}
+
+// Which keys a query sees, and which tiles of keys a block of queries has to visit. Included by an attention
+// kernel after arguments.cuh: uses kCausal, kWindow, kChunk and kBlockN.
+
+// Keys [first, end); empty if end <= first.
+struct KeyRange {
+  int first, end;
+};
+
+// Whether all queries of a sequence see the same keys: all of them.
+constexpr bool kSeesAll = !kCausal && !kWindow && !kChunk;
+
+// The keys that query i sees. Both bounds grow with i.
+__device__ __forceinline__ KeyRange visible_keys(const Arguments& args, const Sequence& sequence, int i) {
+  const int position = i + sequence.shift;
+  KeyRange keys{0, sequence.seqlen_k};
+  if constexpr (kCausal) keys.end = min(keys.end, position + 1);
+  if constexpr (kWindow) {
+    keys.first = max(keys.first, position - args.window_left);
+    keys.end = min(keys.end, position + args.window_right + 1);
+  }
+  if constexpr (kChunk) {
+    const int chunk = (position >= 0 ? position : position - args.chunk + 1) / args.chunk * args.chunk;
+    keys.first = max(keys.first, chunk);
+    keys.end = min(keys.end, chunk + args.chunk);
+  }
+  return keys;
+}
+
+// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose keys
+// every query of the block sees.
+struct TileRange {
+  int first, end, whole_first, whole_end;
+};
+
+// For queries [query, query + queries) of a sequence, as far as it reaches.
+__device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const Sequence& sequence, int query,
+                                                   int queries) {
+  const KeyRange head = visible_keys(args, sequence, query);
+  const KeyRange tail = kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
+  if (tail.end <= head.first) return {};
+  return {head.first / kBlockN, (tail.end + kBlockN - 1) / kBlockN, (tail.first + kBlockN - 1) / kBlockN,
+          max(head.end, 0) / kBlockN};
+}
+
+// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by an
+// attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
+//
+// A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
+// s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
+
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+
+constexpr bool kBias = device::is_given<bias_scalar>;
+// Whether score() leaves scores in units of log2. Otherwise the softmax multiplies by softmax_scale, which it does for
+// nothing as part of its subtraction of the maximum.
+constexpr bool kScaledScores = kAlibi || kBias || (kSignedScale && !kSoftcap);
+
+// The softmax takes 2^(softmax_scale * s). Not negative: the maximum of s is that of the scaled scores.
+__device__ __forceinline__ float softmax_scale(const Arguments& args) {
+  if constexpr (kScaledScores) return 1.0f;
+  return (kSoftcap ? args.softcap : args.scale) * kLog2E;
+}
+
+// Rows of a tile are queries or, with packed heads, the heads of a query and then those of the next one.
+struct Row {
+  int query, head;  // a query may lie beyond the end of the sequence
+};
+
+// `row` counts from the first query's of the sequence; `head` is the tile's (first) head.
+__device__ __forceinline__ Row row_of(int row, int head) {
+  const u32 r = row;
+  return {static_cast<int>(r / kPackedHeads), head + static_cast<int>(r % kPackedHeads)};
+}
+
+// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs nothing.
+struct RowScores {
+  Row row[2];
+  KeyRange keys[2];            // that the row sees
+  int position[2];             // among the keys
+  float slope[2];              // ALiBi's, times log2(e)
+  const bias_scalar* bias[2];  // rows beyond the sequence have the last one's
+  bool bias_in_pairs;          // two neighbouring keys' biases can be loaded at once
+  int seqlen_k;
+};
+
+// `row` is the fragment's first one.
+__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch, int head,
+                                                int row) {
+  RowScores rows;
+  rows.seqlen_k = sequence.seqlen_k;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    rows.row[r] = row_of(row + 8 * r + static_cast<int>(threadIdx.x % 32 / 4), head);
+    const auto [i, h] = rows.row[r];
+    rows.keys[r] = visible_keys(args, sequence, i);
+    rows.position[r] = i + sequence.shift;
+    if constexpr (kAlibi)
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E;
+    if constexpr (kBias) {
+      rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
+                     h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
+    }
+  }
+  if constexpr (kBias) {
+    const u64 bits = reinterpret_cast<u64>(args.bias) / sizeof(bias_scalar) | args.bias_stride[0] |
+                     args.bias_stride[1] | args.bias_stride[2];
+    rows.bias_in_pairs = bits % 2 == 0;
+  }
+  return rows;
+}
+
+// s += log2(e) * bias of row r. Keys beyond the sequence's are not read.
+template <class T, int N>
+__device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, int r, int key) {
+  const int first = key + threadIdx.x % 32 % 4 * 2;
+  const T* const bias = rows.bias[r] + first;
+  if (rows.bias_in_pairs && key + 2 * N <= rows.seqlen_k) {
+#pragma unroll
+    for (int j = 0; j < N / 4; ++j) {
+      const auto pair = device::load<T, 2>(bias + 8 * j);
+#pragma unroll
+      for (int c = 0; c < 2; ++c)
+        s[4 * j + 2 * r + c] = fmaf(device::to_f32(pair.at[c]), kLog2E, s[4 * j + 2 * r + c]);
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        if (8 * j + c < rows.seqlen_k - first)
+          s[4 * j + 2 * r + c] = fmaf(device::to_f32(bias[8 * j + c]), kLog2E, s[4 * j + 2 * r + c]);
+      }
+    }
+  }
+}
+
+// Turns q . k into scores, in units of log2 if kScaledScores. `key` is the tile's first one.
+template <int N>
+__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+  if constexpr (kSoftcap) {
+    const float factor = args.scale / args.softcap;
+#pragma unroll
+    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
+  }
+  if constexpr (kScaledScores) {
+    const float factor = (kSoftcap ? args.softcap : args.scale) * kLog2E;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      [[maybe_unused]] const float distance =
+          static_cast<float>(key + static_cast<int>(threadIdx.x % 32 % 4 * 2) - rows.position[r]);
+#pragma unroll
+      for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+          float& x = s[4 * j + 2 * r + c];
+          if constexpr (!kAlibi) {
+            x *= factor;
+          } else if constexpr (kCausal) {  // no key that is seen lies behind the query
+            x = fmaf(x, factor, fmaf(rows.slope[r], 8 * j + c, rows.slope[r] * distance));
+          } else {
+            x = fmaf(-rows.slope[r], fabsf(distance + (8 * j + c)), x * factor);
+          }
+        }
+      }
+      if constexpr (kBias) add_bias<bias_scalar>(s, rows, r, key);
+    }
+  }
+}
+
+// Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.
+template <int N>
+__device__ __forceinline__ void mask(float (&s)[N], const RowScores& rows, int key) {
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int lane_key = key + static_cast<int>(threadIdx.x % 32 % 4 * 2);
+    const int first = rows.keys[r].first - lane_key, end = rows.keys[r].end - lane_key;
+#pragma unroll
+    for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        const int column = 8 * j + c;
+        if (column >= end || ((kWindow || kChunk) && column < first))
+          s[4 * j + 2 * r + c] = device::negative_infinity();
+      }
+    }
+  }
+}
+
+// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described there.
+//
+// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) + lane,
+// row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32 keys, in order.
+// An element is kept if its byte is at most keep_threshold.
+
+// Philox 4x32 with 7 rounds: 16 random bytes for each pair of key and counter (Salmon et al. 2011, "Parallel random
+// numbers: as easy as 1, 2, 3").
+
+namespace device {
+
+__device__ __forceinline__ uint4 philox_round(uint4 counter, uint2 key) {
+  const u64 a = u64{0xD2511F53} * counter.x, b = u64{0xCD9E8D57} * counter.z;
+  return {static_cast<u32>(b >> 32) ^ counter.y ^ key.x, static_cast<u32>(b),
+          static_cast<u32>(a >> 32) ^ counter.w ^ key.y, static_cast<u32>(a)};
+}
+
+__device__ __forceinline__ uint4 philox(u64 key, uint4 counter) {
+  uint2 k{static_cast<u32>(key), static_cast<u32>(key >> 32)};
+#pragma unroll
+  for (int round = 0; round < 7; ++round) {
+    counter = philox_round(counter, k);
+    k.x += 0x9E3779B9;
+    k.y += 0xBB67AE85;
+  }
+  return counter;
+}
+
+}  // namespace device
+
+static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities), "16 rows of the pattern are queries of one head");
+
+// The place of a fragment. Its rows are queries.
+struct FragmentPlace {
+  int batch, head, row;  // the first row, a multiple of 16
+};
+
+// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j + 3].
+__device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
+  const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
+  const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
+  return device::philox(args.dropout_seed, {static_cast<u32>(offset), static_cast<u32>(offset >> 32),
+                                            static_cast<u32>(place.row) / 16, static_cast<u32>(key) / 32});
+}
+
+// The highest bit of each byte says whether its element is kept.
+__device__ __forceinline__ u32 kept(u32 bytes, int keep_threshold) {
+  constexpr u32 kHigh = 0x80808080;
+  const u32 threshold = static_cast<u32>(keep_threshold) * 0x01010101;
+  const u32 low_at_most = (threshold | kHigh) - (bytes & ~kHigh);  // of the lower seven bits
+  return (threshold & ~bytes) | (~(threshold ^ bytes) & low_at_most);
+}
+
+// x if element kElement of four is kept, else 0.
+template <int kElement>
+__device__ __forceinline__ float drop(float x, u32 kept) {
+  u32 mask;
+  asm("prmt.b32 %0, %1, 0, %2;" : "=r"(mask) : "r"(kept), "n"(0x1111 * (8 | kElement)));  // spreads one bit
+  return __uint_as_float(__float_as_uint(x) & mask);
+}
+
+// probabilities[batch, head, row, key] = p of one tile of 8 keys, negative where dropped; `key` is the tile's
+// first one.
+__device__ __forceinline__ void store_probabilities(const float* p, u32 kept, const Arguments& args,
+                                                    const Sequence& sequence, const FragmentPlace& place, int key) {
+  const int row = place.row + static_cast<int>(threadIdx.x % 32 / 4);
+  const int column = key + static_cast<int>(threadIdx.x % 4 * 2);
+  scalar* const dst = args.probabilities + place.batch * args.probabilities_stride[0] +
+                      place.head * args.probabilities_stride[1] + row * args.probabilities_stride[2] + column;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int r = 8 * (i / 2), c = i % 2;
+    if (row + r < sequence.seqlen_q && column + c < sequence.seqlen_k)
+      dst[r * args.probabilities_stride[2] + c] = device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
+  }
+}
+
+// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row sums, which
+// are those without dropout. `key` is the fragment's first one, a multiple of 32.
+template <int N>
+__device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& args, const Sequence& sequence,
+                                              const FragmentPlace& place, int key) {
+  static_assert(N % 16 == 0, "random bytes come for 32 keys at a time");
+#pragma unroll
+  for (int j = 0; j < N / 4; j += 4) {
+    const uint4 bytes = kDropout ? dropout_bytes(args, place, key + 8 * j) : uint4{};
+    const u32 words[4] = {bytes.x, bytes.y, bytes.z, bytes.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      float* const tile = p + 4 * (j + i);
+      const u32 keep = kDropout ? kept(words[i], args.keep_threshold) : ~0u;
+      if constexpr (kProbabilities) store_probabilities(tile, keep, args, sequence, place, key + 8 * (j + i));
+      if constexpr (kDropout) {
+        tile[0] = drop<0>(tile[0], keep);
+        tile[1] = drop<1>(tile[1], keep);
+        tile[2] = drop<2>(tile[2], keep);
+        tile[3] = drop<3>(tile[3], keep);
+      }
+    }
+  }
+}
+
+// Which tile of queries a block computes, when there is a block for every tile. Included by an attention kernel
+// below its constants and after arguments.cuh.
+//
+// A head has args.row_blocks blocks for each sequence; with packed queries it has them for all sequences
+// together: total_q * kPackedHeads / kBlockM + batch, enough for each to start a tile of its own.
+
+struct Place {
+  int batch;                // negative: nowhere
+  int head;                 // the first of kPackedHeads
+  int first_row;            // of the sequence's rows: kPackedHeads for each query
+  int first_column;         // of v and out
+  bool is_first_of_columns;  // of the blocks that share these rows
+  Sequence sequence;
+};
+
+// The blocks of earlier sequences, with packed queries.
+__device__ __forceinline__ int blocks_before(const Arguments& args, int batch) {
+  return static_cast<int>(static_cast<i64>(args.cu_seqlens_q[batch]) * kPackedHeads / kBlockM) + batch;
+}
+
+// The sequence that such a block belongs to: the last one that starts at or before it. By all lanes of a warp.
+__device__ __forceinline__ int sequence_at(const Arguments& args, int row_block) {
+  int first = 0, candidates = args.batch;
+  while (candidates > 1) {
+    const int step = ceil_div(candidates, 32);
+    const int offset = static_cast<int>(threadIdx.x % 32) * step;
+    const bool at_or_before = offset < candidates && blocks_before(args, first + offset) <= row_block;
+    const int skipped = (__popc(__ballot_sync(0xffffffffu, at_or_before)) - 1) * step;
+    first += skipped;
+    candidates = min(step, candidates - skipped);
+  }
+  return first;
+}
+
+// Blocks of one head are neighbours, so its keys and values stay in L2; causal blocks start with the longest
+// rows. Called again where the result is stored: reading the block index anew keeps it out of the registers of
+// the main loop. By all lanes of a warp.
+__device__ __forceinline__ Place place_of_block(const Arguments& args) {
+  int block;
+  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
+  int row_block = block % args.row_blocks, column = block / args.row_blocks;
+  const int columns = args.heads / kPackedHeads * kValueParts;
+
+  Place place;
+  if (kVarlen && args.cu_seqlens_q != nullptr) {
+    place.batch = sequence_at(args, row_block);
+    row_block -= blocks_before(args, place.batch);
+  } else {
+    place.batch = column / columns;
+    column %= columns;
+  }
+  place.sequence = sequence_of(args, place.batch);
+  const int row_blocks =
+      kVarlen ? ceil_div(place.sequence.seqlen_q * kPackedHeads, kBlockM) : args.row_blocks;
+  if (kVarlen && row_block >= row_blocks) place.batch = -1;
+
+  place.head = column / kValueParts * kPackedHeads;
+  place.first_row = (kCausal ? row_blocks - 1 - row_block : row_block) * kBlockM;
+  place.is_first_of_columns = column % kValueParts == 0;
+  place.first_column = place.is_first_of_columns ? 0 : kHeadDimV - kBlockV;
+  return place;
+}
+
+// Copies of tiles into shared memory. Included by an attention kernel below its constants and after scores.cuh:
+// uses scalar, kAlignment, kThreads, kHeadDim and kDimPadded.
+
+// Where the rows of a tile come from: address() is the current row's, which must not be read unless it is valid.
+
+struct StridedRows {
+  const scalar* row;
+  i64 stride;
+
+  __device__ __forceinline__ void advance(int rows) { row += rows * stride; }
+  __device__ __forceinline__ const scalar* address(bool) const { return row; }
+};
+
+// Rows of queries that share a head of keys and values.
+struct PackedQueries {
+  const scalar* first;  // query and head 0
+  i64 query_stride, head_stride;
+  int row;
+
+  __device__ __forceinline__ void advance(int rows) { row += rows; }
+  __device__ __forceinline__ const scalar* address(bool) const {
+    const auto [query, head] = row_of(row, 0);
+    return first + query * query_stride + head * head_stride;
+  }
+};
+
+// Keys or values that are reached through a block table.
+struct PagedRows {
+  const scalar* first;  // row of page 0
+  i64 page_stride, row_stride;
+  const int* table;  // of the sequence
+  i64 table_stride;
+  u32 page_size;
+  u32 key;
+
+  __device__ __forceinline__ void advance(int rows) { key += rows; }
+  __device__ __forceinline__ const scalar* address(bool valid) const {
+    // key / page_size without a division for every row: the estimate is right or too small by one.
+    u32 n = __umulhi(key, 0xffffffffu / page_size);
+    u32 offset = key - n * page_size;
+    if (offset >= page_size) {
+      ++n;
+      offset -= page_size;
+    }
+    const int page = valid ? table[n * table_stride] : 0;
+    return first + page * page_stride + offset * row_stride;
+  }
+};
+
+// The rows of k or v from key `key` of a sequence on.
+__device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch, int kv_head,
+                                         const scalar* tensor, const i64 (&stride)[3], int key) {
+  const scalar* const first = tensor + kv_head * stride[2];
+  if constexpr (kPaged) {
+    return PagedRows{first,
+                     stride[0],
+                     stride[1],
+                     args.block_table + batch * args.block_table_stride[0],
+                     args.block_table_stride[1],
+                     static_cast<u32>(args.page_size),
+                     static_cast<u32>(key)};
+  } else {
+    return StridedRows{first + batch * stride[0] + (sequence.first_k + key) * stride[1], stride[1]};
+  }
+}
+
+// The queries of a tile, from the sequence's row `row` on.
+__device__ __forceinline__ auto query_rows(const Arguments& args, const Sequence& sequence, int batch, int head,
+                                           int row) {
+  const i64(&stride)[3] = args.q_stride;
+  const scalar* const first = args.q + batch * stride[0] + sequence.first_q * stride[1] + head * stride[2];
+  if constexpr (kPackedHeads > 1) {
+    return PackedQueries{first, stride[1], stride[2], row};
+  } else {
+    return StridedRows{first + row * stride[1], stride[1]};
+  }
+}
 
 // How the threads of a block share the copy of a tile: each takes the same columns of every kRowThreads-th
 // row, so its addresses differ by constants and by one stride.
@@ -352,26 +883,27 @@ struct CopyShape {
 
 // tile[r, :] = rows[r, :] for r < kRows; rows from `valid_rows` on become zeros. By all threads;
 // asynchronous.
-template <int kRows, int kColumns, int kPitch>
-__device__ __forceinline__ void copy_tile(u32 tile, const scalar* rows, i64 row_stride, int valid_rows) {
+template <int kRows, int kColumns, int kPitch, class Rows>
+__device__ __forceinline__ void copy_tile(u32 tile, Rows rows, int valid_rows) {
   using Shape = CopyShape<kRows, kColumns>;
   constexpr int kVec = Shape::kVec;
   const int row = threadIdx.x / Shape::kColumnThreads, column = threadIdx.x % Shape::kColumnThreads;
   const u32 dst = tile + 2 * (row * kPitch + column * kVec);
-  const scalar* src = rows + row * row_stride + column * kVec;
+  rows.advance(row);
 #pragma unroll(kAlignment == 2 ? 2 : Shape::kRowPasses)  // 2-byte copies go through registers: few at a time
   for (int i = 0; i < Shape::kRowPasses; ++i) {
     const int r = i * Shape::kRowThreads;
     if (kRows % Shape::kRowThreads == 0 || row + r < kRows) {
+      const bool valid = row + r < valid_rows;
+      const scalar* const src = rows.address(valid) + column * kVec;
 #pragma unroll
       for (int j = 0; j < Shape::kColumnPasses; ++j) {
         const int c = j * Shape::kColumnThreads;
-        if (Shape::kVecsPerRow % Shape::kColumnThreads == 0 || column + c < Shape::kVecsPerRow) {
-          copy_async<kAlignment>(dst + 2 * (r * kPitch + c * kVec), src + c * kVec, row + r < valid_rows);
-        }
+        if (Shape::kVecsPerRow % Shape::kColumnThreads == 0 || column + c < Shape::kVecsPerRow)
+          copy_async<kAlignment>(dst + 2 * (r * kPitch + c * kVec), src + c * kVec, valid);
       }
     }
-    src += Shape::kRowThreads * row_stride;
+    rows.advance(Shape::kRowThreads);
   }
 }
 
@@ -384,22 +916,34 @@ __device__ __forceinline__ void zero_padding(scalar* tile) {
   }
 }
 
-// A warp's part of attention with mma.sync: scores, masks, the online softmax and the output. Included by an
-// attention kernel below its constants: uses scalar, kCausal and the tile shapes and pitches. By all lanes of
-// a warp.
+// A warp's part of attention with mma.sync: products, the online softmax and the output. Included by an attention
+// kernel after dropout.cuh: uses scalar, the features' flags and the tile shapes and pitches. By all lanes of a
+// warp.
+
+constexpr float kLowest = -3.4028234e38f;
+// The running maximum is raised only when it has grown by more than this (in powers of two): until then the
+// probabilities stay below 2^8, far from overflow, and the output need not be rescaled. Each row decides for
+// itself, so its result does not depend on the rows it shares a tile with.
+constexpr float kMaxSlack = kProbabilities ? 0.0f : 8.0f;
 
 // What a warp holds of one tile's scores: rows 16 * t + 8 * r + lane / 4, keys 8 * j + 2 * (lane % 4) + c in
-// at[t][j][2 * r + c].
+// at[t][4 * j + 2 * r + c].
 struct Scores {
-  float at[kRowTiles][kKeyTiles][4];
+  float at[kRowTiles][4 * kKeyTiles];
 };
 
 // A warp's rows of the output and the state of their online softmax; indices as above, columns instead of
 // keys.
 struct Accumulator {
   float out[kRowTiles][kOutTiles][4];
-  float row_max[kRowTiles][2];  // in units of log2: scale * log2(e) * score
+  float row_max[kRowTiles][2];  // in units of log2, of the scaled scores
   float row_sum[kRowTiles][2];  // this lane's share, of 2^(scaled score - row_max)
+
+  __device__ __forceinline__ void clear() {
+    *this = {};
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) row_max[t][0] = row_max[t][1] = negative_infinity();
+  }
 };
 
 // The query fragments of one 16-wide step.
@@ -421,10 +965,7 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& que
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
-    for (int j = 0; j < kKeyTiles; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) scores.at[t][j][i] = 0.0f;
-    }
+    for (int i = 0; i < 4 * kKeyTiles; ++i) scores.at[t][i] = 0.0f;
   }
   // Fragments are loaded one multiplication ahead.
   QueryStep query[2] = {query_of(0)};
@@ -441,48 +982,56 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& que
       if (j + 2 == kKeyTiles && step + 1 < kDimSteps) query[(step + 1) % 2] = query_of(step + 1);
 #pragma unroll
       for (int t = 0; t < kRowTiles; ++t) {
-        mma_m16n8k16<scalar>(scores.at[t][j], query[step % 2].at[t], keys[now][0], keys[now][1]);
-        mma_m16n8k16<scalar>(scores.at[t][j + 1], query[step % 2].at[t], keys[now][2], keys[now][3]);
+        mma_m16n8k16<scalar>(scores.at[t] + 4 * j, query[step % 2].at[t], keys[now][0], keys[now][1]);
+        mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query[step % 2].at[t], keys[now][2], keys[now][3]);
       }
     }
   }
 }
 
-// Scores for a scale below zero or of zero, as scores for its absolute value or for one: the softmax takes
-// maxima before it scales.
-__device__ __forceinline__ void apply_sign(Scores& scores, float scale) {
-  const float sign = scale < 0.0f ? -1.0f : 0.0f;
+// The same for 16 keys alone, 8-key tiles j and j + 1.
+template <class QueryOf>
+__device__ __forceinline__ void multiply_16_keys(Scores& scores, const QueryOf& query_of, u32 k_lane, int j) {
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
-    for (int j = 0; j < kKeyTiles; ++j) {
+    for (int i = 0; i < 8; ++i) scores.at[t][4 * j + i] = 0.0f;
+  }
 #pragma unroll
-      for (int i = 0; i < 4; ++i) scores.at[t][j][i] *= sign;
+  for (int step = 0; step < kDimSteps; ++step) {
+    const QueryStep query = query_of(step);
+    u32 keys[4];
+    load_matrix_x4(keys, k_lane + 2 * (8 * j * kPitchK + 16 * step));
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+      mma_m16n8k16<scalar>(scores.at[t] + 4 * j, query.at[t], keys[0], keys[1]);
+      mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query.at[t], keys[2], keys[3]);
     }
   }
 }
 
-// Keys that a row does not see get -inf. `row` is the warp's first row, `key` the tile's first key.
-__device__ __forceinline__ void mask(Scores& scores, int row, int key, int seqlen_k, int shift) {
-  const int lane = threadIdx.x % 32;
+// Row `row` of the tile of queries, in the sequence.
+__device__ __forceinline__ int sequence_row(const Place& place, int row) {
+  constexpr bool kDerivesMuch = kSoftcap || kScaledScores || kDropout || kProbabilities;
+  return (kDerivesMuch ? anew(place.first_row) : place.first_row) + row;
+}
+
+// The features that change scores, and masks. `warp_row` is the warp's first row in the tile of queries.
+__device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& args, const Place& place,
+                                              const TileRange& tiles, int warp_row, int tile) {
+  const bool whole = tile < tiles.whole_end && tile >= tiles.whole_first;
+  const int first_row = sequence_row(place, warp_row);
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int visible = kCausal ? min(seqlen_k, row + 16 * t + 8 * r + lane / 4 + shift + 1) : seqlen_k;
-      const int limit = visible - key - lane % 4 * 2;
-#pragma unroll
-      for (int j = 0; j < kKeyTiles; ++j) {
-        if (8 * j >= limit) scores.at[t][j][2 * r] = negative_infinity();
-        if (8 * j + 1 >= limit) scores.at[t][j][2 * r + 1] = negative_infinity();
-      }
-    }
+    const RowScores rows = row_scores(args, place.sequence, place.batch, place.head, first_row + 16 * t);
+    score(scores.at[t], args, rows, tile * kBlockN);
+    if (!whole) mask(scores.at[t], rows, tile * kBlockN);
   }
 }
 
 // Raises the maxima that have grown by more than the slack and rescales what was summed under the old ones.
-__device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& scores, float scale_log2) {
-  float tile_max[kRowTiles][2];
+__device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& scores, float scale) {
+  float raised[kRowTiles][2];
   bool grown = false;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
@@ -491,9 +1040,9 @@ __device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& sco
       float m = negative_infinity();
 #pragma unroll
       for (int j = 0; j < kKeyTiles; ++j)
-        m = fmaxf(m, fmaxf(scores.at[t][j][2 * r], scores.at[t][j][2 * r + 1]));
-      tile_max[t][r] = quad_max(m) * scale_log2;
-      grown |= tile_max[t][r] > acc.row_max[t][r] + kMaxSlack;
+        m = fmaxf(m, fmaxf(scores.at[t][4 * j + 2 * r], scores.at[t][4 * j + 2 * r + 1]));
+      raised[t][r] = quad_max(m) * scale;
+      grown |= raised[t][r] > acc.row_max[t][r] + kMaxSlack;
     }
   }
   if (!__any_sync(0xffffffffu, grown)) return;
@@ -501,9 +1050,9 @@ __device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& sco
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const float raised = fmaxf(acc.row_max[t][r], tile_max[t][r]);
-      const float factor = raised == acc.row_max[t][r] ? 1.0f : exp2_approx(acc.row_max[t][r] - raised);
-      acc.row_max[t][r] = raised;
+      const bool grows = raised[t][r] > acc.row_max[t][r] + kMaxSlack;
+      const float factor = grows ? exp2_approx(acc.row_max[t][r] - raised[t][r]) : 1.0f;
+      acc.row_max[t][r] = grows ? raised[t][r] : acc.row_max[t][r];
       acc.row_sum[t][r] *= factor;
 #pragma unroll
       for (int c = 0; c < kOutTiles; ++c) {
@@ -514,30 +1063,52 @@ __device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& sco
   }
 }
 
-// out += p v with p = 2^(scale_log2 * score - row_max), 16 keys at a time: the exponentials of one step run
-// under the products of the step before.
-__device__ __forceinline__ void multiply_values(Accumulator& acc, const Scores& scores, float scale_log2,
-                                                u32 v_lane) {
-  float bias[kRowTiles][2];
+// Dropout of the probabilities of 32 keys, 8-key tiles j to j + 3 of row tile t.
+__device__ __forceinline__ void drop_probabilities(Scores& probabilities, const Arguments& args, const Place& place,
+                                                   int warp_row, int tile, int t, int j) {
+  float(&p)[16] = reinterpret_cast<float(&)[16]>(probabilities.at[t][4 * j]);
+  apply_dropout(p, args, place.sequence, {place.batch, place.head, sequence_row(place, warp_row + 16 * t)},
+                tile * kBlockN + 8 * j);
+}
+
+// out += p v with p = 2^(scale * score - row_max), 16 keys at a time: the exponentials of one step run under the
+// products of the step before. Scores become probabilities; `drop(t, j)` drops those of four 8-key tiles. When
+// `reuse(j)` is called, scores j and j + 1 have served.
+template <class Drop, class Reuse>
+__device__ __forceinline__ void multiply_values(Accumulator& acc, Scores& scores, float scale, u32 v_lane,
+                                                const Drop& drop, const Reuse& reuse) {
+  constexpr bool kDrops = kDropout || kProbabilities;
+  constexpr int kTilesAtOnce = kDrops ? 4 : 2;
+  float offset[kRowTiles][2];
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r)
-      bias[t][r] = -fmaxf(acc.row_max[t][r], kLowest);  // finite even if the row saw no key yet
+      offset[t][r] = -fmaxf(acc.row_max[t][r], kLowest);  // finite even if the row saw no key yet
   }
 #pragma unroll
   for (int j = 0; j < kKeyTiles; j += 2) {
+    if (j % kTilesAtOnce == 0) {
+#pragma unroll
+      for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+        for (int i = 0; i < 2 * kTilesAtOnce; ++i) {
+          const int r = i % 2;
+          float& low = scores.at[t][4 * j + 2 * i];
+          float& high = scores.at[t][4 * j + 2 * i + 1];
+          low = exp2_approx(fmaf(low, scale, offset[t][r]));
+          high = exp2_approx(fmaf(high, scale, offset[t][r]));
+          acc.row_sum[t][r] += low + high;
+        }
+        if constexpr (kDrops) drop(t, j);
+      }
+    }
     u32 p[kRowTiles][4];
 #pragma unroll
     for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int r = i % 2;
-        const float low = exp2_approx(fmaf(scores.at[t][j + i / 2][2 * r], scale_log2, bias[t][r]));
-        const float high = exp2_approx(fmaf(scores.at[t][j + i / 2][2 * r + 1], scale_log2, bias[t][r]));
-        acc.row_sum[t][r] += low + high;
-        p[t][i] = pack<scalar>(low, high);
-      }
+      for (int i = 0; i < 4; ++i)
+        p[t][i] = pack<scalar>(scores.at[t][4 * j + 2 * i], scores.at[t][4 * j + 2 * i + 1]);
     }
 #pragma unroll
     for (int c = 0; c + 1 < kOutTiles; c += 2) {
@@ -556,79 +1127,125 @@ __device__ __forceinline__ void multiply_values(Accumulator& acc, const Scores& 
       for (int t = 0; t < kRowTiles; ++t)
         mma_m16n8k16<scalar>(acc.out[t][kOutTiles - 1], p[t], values[0], values[1]);
     }
+    reuse(j);
   }
 }
 
-struct Params {
-  const scalar *q, *k, *v;
-  scalar* out;
-  float* lse;
-  i64 q_stride[3], k_stride[3], v_stride[3], out_stride[3];  // batch, sequence, head
-  i64 lse_stride[3];                                         // batch, head, sequence
-  int batch, heads, kv_heads, seqlen_q, seqlen_k;
-  float scale;
-};
+// One tile's scores, once modified, become its share of the output.
+template <class Reuse>
+__device__ __forceinline__ void accumulate(Accumulator& acc, Scores& scores, const Arguments& args,
+                                           const Place& place, int warp_row, int tile, u32 v_lane,
+                                           const Reuse& reuse) {
+  const float scale = softmax_scale(args);
+  const auto drop = [&](int t, int j) { drop_probabilities(scores, args, place, warp_row, tile, t, j); };
+  raise_maxima(acc, scores, scale);
+  multiply_values(acc, scores, scale, v_lane, drop, reuse);
+}
 
-struct Place {
-  int batch, head, first_row;
-};
+// What attention_portable writes: a warp's rows of out and lse. Included by the kernel.
 
-// What this block computes. Blocks of one head are neighbours, so its keys and values stay in L2; causal
-// blocks start with the longest rows. Called again where the result is stored: reading the block index anew
-// keeps it out of the registers of the main loop.
-__device__ __forceinline__ Place place_of_block(const Params& params) {
-  int block;
-  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
-  const int blocks_m = (params.seqlen_q + kBlockM - 1) / kBlockM;
-  const int block_m = kCausal ? blocks_m - 1 - block % blocks_m : block % blocks_m;
-  return {block / blocks_m / params.heads, block / blocks_m % params.heads, block_m * kBlockM};
+// Normalises the row of an accumulator: what its output has to be multiplied by, and its lse.
+struct Normalised {
+  float factor, lse;
+};
+__device__ __forceinline__ Normalised normalise(const Arguments& args, float row_max, float row_sum, int head) {
+  float sum = quad_sum(row_sum), maximum = row_max, factor = 1.0f;
+  if constexpr (kSinks) {
+    const float sink = args.sinks[head * args.sink_stride] * kLog2E;
+    maximum = fmaxf(fmaxf(row_max, sink), kLowest);
+    factor = exp2_approx(row_max - maximum);
+    sum = fmaf(sum, factor, exp2_approx(sink - maximum));
+  }
+  if constexpr (kDropout) factor *= args.keep_scale;
+  return {sum == 0.0f ? 0.0f : factor / sum, sum == 0.0f ? args.empty_lse : (maximum + log2_approx(sum)) * kLn2};
+}
+
+// The output passes through the query tile. A warp touches only its own rows of it, so a warp barrier is
+// enough.
+__device__ __forceinline__ void store_output(const Accumulator& acc, const Arguments& args, scalar* tile_q,
+                                             int warp_row) {
+  const Place place = place_of_block(args);
+  const int lane = threadIdx.x % 32;
+  const int rows = place.sequence.seqlen_q * kPackedHeads;
+  __syncwarp();
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int local = warp_row + 16 * t + 8 * r + lane / 4;
+      const auto [query, head] = row_of(place.first_row + local, place.head);
+      const auto [factor, lse] = normalise(args, acc.row_max[t][r], acc.row_sum[t][r], head);
+      if constexpr (kHasLse) {
+        if (lane % 4 == 0 && place.first_row + local < rows && place.is_first_of_columns) {
+          args.lse[place.batch * args.lse_stride[0] + head * args.lse_stride[1] +
+                   (place.sequence.first_q + query) * args.lse_stride[2]] = lse;
+        }
+      }
+#pragma unroll
+      for (int c = 0; c < kOutTiles; ++c) {
+        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * c + lane % 4 * 2) =
+            pack<scalar>(acc.out[t][c][2 * r] * factor, acc.out[t][c][2 * r + 1] * factor);
+      }
+    }
+  }
+  __syncwarp();
+
+  constexpr int kVec = kAlignment / 2;
+  constexpr int kVecsPerRow = kBlockV / kVec;
+  scalar* const out = args.out + place.batch * args.out_stride[0] + place.first_column;
+#pragma unroll 4
+  for (int index = lane; index < kRowsPerWarp * kVecsPerRow; index += 32) {
+    const int local = warp_row + index / kVecsPerRow, column = index % kVecsPerRow * kVec;
+    const auto [query, head] = row_of(place.first_row + local, place.head);
+    if (place.first_row + local < rows) {
+      store(out + (place.sequence.first_q + query) * args.out_stride[1] + head * args.out_stride[2] + column,
+            load<scalar, kVec>(tile_q + local * kPitchQ + column));
+    }
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
-    attention_portable(const __grid_constant__ Params params) {
+    attention_portable(const __grid_constant__ Arguments args) {
   extern __shared__ __align__(16) unsigned char shared[];
   scalar* const tile_q = reinterpret_cast<scalar*>(shared);
   scalar* const tiles_k = reinterpret_cast<scalar*>(shared + kTileBytesQ);
   scalar* const tiles_v = reinterpret_cast<scalar*>(shared + kTileBytesQ + kStages * kTileBytesK);
 
-  const auto [batch, head, first_row] = place_of_block(params);
-  const int kv_head = head / (params.heads / params.kv_heads);
-  const int shift = params.seqlen_k - params.seqlen_q;  // row i sees keys up to i + shift
-
-  const scalar* const q =
-      params.q + batch * params.q_stride[0] + first_row * params.q_stride[1] + head * params.q_stride[2];
-  const scalar* const k = params.k + batch * params.k_stride[0] + kv_head * params.k_stride[2];
-  const scalar* const v = params.v + batch * params.v_stride[0] + kv_head * params.v_stride[2];
-
-  const int visible = kCausal ? min(params.seqlen_k, first_row + kBlockM + shift) : params.seqlen_k;
-  const int tiles = visible > 0 ? (visible + kBlockN - 1) / kBlockN : 0;
-  // Tiles from here on contain keys that some row does not see.
-  const int first_masked =
-      kCausal ? max(0, min(params.seqlen_k, first_row + shift + 1)) / kBlockN : params.seqlen_k / kBlockN;
+  const Place place = place_of_block(args);
+  if (kVarlen && place.batch < 0) return;
+  const Sequence& sequence = place.sequence;
+  const int kv_head = place.head / (args.heads / args.kv_heads);
+  const TileRange tiles =
+      visible_tiles(args, sequence, place.first_row / kPackedHeads, kBlockM / kPackedHeads);
 
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int lane = threadIdx.x % 32;
   const int warp_row = warp * kRowsPerWarp;
 
-  const auto stage_of = [&](int tile) { return kStages == 1 ? 0 : tile % 2; };
+  const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile % 2; };
   const auto copy_k = [&](int tile) {
-    copy_tile<kBlockN, kHeadDim, kPitchK>(shared_address(tiles_k) + stage_of(tile) * kTileBytesK,
-                                          k + tile * kBlockN * params.k_stride[1], params.k_stride[1],
-                                          params.seqlen_k - tile * kBlockN);
+    copy_tile<kBlockN, kHeadDim, kPitchK>(
+        shared_address(tiles_k) + stage_of(tile) * kTileBytesK,
+        key_rows(args, sequence, place.batch, anew(kv_head), args.k, args.k_stride, tile * kBlockN),
+        sequence.seqlen_k - tile * kBlockN);
   };
   const auto copy_v = [&](int tile) {
-    copy_tile<kBlockN, kHeadDimV, kPitchV>(shared_address(tiles_v) + stage_of(tile) * kTileBytesV,
-                                           v + tile * kBlockN * params.v_stride[1], params.v_stride[1],
-                                           params.seqlen_k - tile * kBlockN);
+    copy_tile<kBlockN, kBlockV, kPitchV>(
+        shared_address(tiles_v) + stage_of(tile) * kTileBytesV,
+        key_rows(args, sequence, place.batch, anew(kv_head), args.v + place.first_column, args.v_stride,
+                 tile * kBlockN),
+        sequence.seqlen_k - tile * kBlockN);
   };
 
   zero_padding<kBlockM, kPitchQ>(tile_q);
   zero_padding<kStages * kBlockN, kPitchK>(tiles_k);
-  if (tiles > 0) {
-    copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q), q, params.q_stride[1],
-                                          params.seqlen_q - first_row);
-    copy_k(tiles - 1);
-    if constexpr (kStages > 1) copy_v(tiles - 1);
+  const int last = tiles.end - 1;
+  if (last >= tiles.first) {
+    copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q),
+                                          query_rows(args, sequence, place.batch, place.head, place.first_row),
+                                          sequence.seqlen_q * kPackedHeads - place.first_row);
+    copy_k(last);
+    if constexpr (kStages > 1 && !kPipelined) copy_v(last);
     commit_copies();
   }
 
@@ -638,11 +1255,6 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const u32 k_lane = shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8);
   const u32 v_lane = shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8);
 
-  Accumulator acc = {};
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) acc.row_max[t][0] = acc.row_max[t][1] = negative_infinity();
-  const float scale_log2 = params.scale == 0.0f ? 1.0f : fabsf(params.scale) * kLog2E;
-
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {
     if constexpr (kQueryInRegisters) {
@@ -651,75 +1263,72 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       return load_query(q_lane, step);
     }
   };
-
-#pragma unroll 1
-  for (int tile = tiles - 1; tile >= 0; --tile) {
-    wait_copies<0>();
-    __syncthreads();
-    if constexpr (kStages == 1) {
-      copy_v(tile);
-      commit_copies();
-    } else if (tile > 0) {
-      copy_k(tile - 1);
-      copy_v(tile - 1);
-      commit_copies();
-    }
-    if (kQueryInRegisters && tile == tiles - 1) {
+  const auto load_queries = [&] {
 #pragma unroll
-      for (int step = 0; step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
-    }
+    for (int step = 0; kQueryInRegisters && step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
+  };
 
-    Scores scores;
-    multiply_keys(scores, query_of, k_lane + stage_of(tile) * kTileBytesK);
-    if constexpr (kStages == 1) {
+  Accumulator acc;
+  acc.clear();
+  Scores scores;
+  const auto modify = [&](int tile) { modify_scores(scores, args, place, tiles, warp_row, tile); };
+  const auto v_tile = [&](int tile) { return v_lane + stage_of(tile) * kTileBytesV; };
+  const auto k_tile = [&](int tile) { return k_lane + stage_of(tile) * kTileBytesK; };
+
+  if constexpr (kPipelined) {
+    if (last >= tiles.first) {
       wait_copies<0>();
       __syncthreads();
-      if (tile > 0) {
+      if (last > tiles.first) copy_k(last - 1);
+      copy_v(last);
+      commit_copies();
+      load_queries();
+      multiply_keys(scores, query_of, k_tile(last));
+    }
+#pragma unroll 1
+    for (int tile = last; tile > tiles.first; --tile) {
+      wait_copies<0>();
+      __syncthreads();
+      if (tile - 1 > tiles.first) copy_k(tile - 2);
+      copy_v(tile - 1);
+      commit_copies();
+      modify(tile);
+      const auto reuse = [&](int j) { multiply_16_keys(scores, query_of, k_tile(tile - 1), j); };
+      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), reuse);
+    }
+    if (last >= tiles.first) {
+      wait_copies<0>();
+      __syncthreads();
+      modify(tiles.first);
+      accumulate(acc, scores, args, place, warp_row, tiles.first, v_tile(tiles.first), [](int) {});
+    }
+  } else {
+#pragma unroll 1
+    for (int tile = last; tile >= tiles.first; --tile) {
+      wait_copies<0>();
+      __syncthreads();
+      if constexpr (kStages == 1) {
+        copy_v(tile);
+        commit_copies();
+      } else if (tile > tiles.first) {
         copy_k(tile - 1);
+        copy_v(tile - 1);
         commit_copies();
       }
-    }
-    if (params.scale <= 0.0f) apply_sign(scores, params.scale);
-    if (tile >= first_masked) mask(scores, first_row + warp_row, tile * kBlockN, params.seqlen_k, shift);
-    raise_maxima(acc, scores, scale_log2);
-    multiply_values(acc, scores, scale_log2, v_lane + stage_of(tile) * kTileBytesV);
-  }
-
-  // Normalise into the query buffer. A warp touches only its own rows of it, so a warp barrier is enough.
-  const Place place = place_of_block(params);
-  __syncwarp();
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int local = warp_row + 16 * t + 8 * r + lane / 4;
-      const int row = place.first_row + local;
-      const float sum = quad_sum(acc.row_sum[t][r]);
-      const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
-      if constexpr (kHasLse) {
-        if (lane % 4 == 0 && row < params.seqlen_q) {
-          const float lse = sum == 0.0f ? negative_infinity() : (acc.row_max[t][r] + log2_approx(sum)) * kLn2;
-          params.lse[place.batch * params.lse_stride[0] + place.head * params.lse_stride[1] +
-                     row * params.lse_stride[2]] = lse;
+      if (tile == last) load_queries();
+      multiply_keys(scores, query_of, k_tile(tile));
+      if constexpr (kStages == 1) {
+        wait_copies<0>();
+        __syncthreads();
+        if (tile > tiles.first) {
+          copy_k(tile - 1);
+          commit_copies();
         }
       }
-#pragma unroll
-      for (int c = 0; c < kOutTiles; ++c) {
-        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * c + lane % 4 * 2) =
-            pack<scalar>(acc.out[t][c][2 * r] * inverse, acc.out[t][c][2 * r + 1] * inverse);
-      }
+      modify(tile);
+      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), [](int) {});
     }
   }
-  __syncwarp();
 
-  constexpr int kVec = kAlignment / 2;
-  constexpr int kVecsPerRow = kHeadDimV / kVec;
-  scalar* const dst = params.out + place.batch * params.out_stride[0] + place.head * params.out_stride[2];
-#pragma unroll 4
-  for (int index = lane; index < kRowsPerWarp * kVecsPerRow; index += 32) {
-    const int local = warp_row + index / kVecsPerRow, column = index % kVecsPerRow * kVec;
-    const int row = place.first_row + local;
-    if (row < params.seqlen_q)
-      store(dst + row * params.out_stride[1] + column, load<scalar, kVec>(tile_q + local * kPitchQ + column));
-  }
+  store_output(acc, args, tile_q, warp_row);
 }

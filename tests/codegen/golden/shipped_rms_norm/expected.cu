@@ -28,6 +28,12 @@ struct f16 {
 struct bf16 {
   u16 bits;
 };
+struct none {};  // of what is not there
+
+template <class T>
+inline constexpr bool is_given = true;
+template <>
+inline constexpr bool is_given<none> = false;
 
 __device__ __forceinline__ float to_f32(f32 x) {
   return x;
@@ -91,8 +97,21 @@ __device__ __forceinline__ float log2_approx(float x) {
   return y;
 }
 
+// tanh(x); relative error 2^-11.
+__device__ __forceinline__ float tanh_approx(float x) {
+  float y;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 __device__ __forceinline__ float negative_infinity() {
   return __int_as_float(static_cast<int>(0xff800000u));
+}
+
+// x. What is computed from it is computed anew in every round of a loop: it takes no registers in between.
+__device__ __forceinline__ int anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
 }
 
 __host__ __device__ constexpr int ceil_div(int a, int b) {
