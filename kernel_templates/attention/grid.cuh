@@ -6,10 +6,10 @@
 #pragma once
 
 struct Place {
-  int batch;                // negative: nowhere
-  int head;                 // the first of kPackedHeads
-  int first_row;            // of the sequence's rows: kPackedHeads for each query
-  int first_column;         // of v and out
+  int batch;                 // negative: nowhere
+  int head;                  // the first of kPackedHeads
+  int first_row;             // of the sequence's rows: kPackedHeads for each query
+  int first_column;          // of v and out
   bool is_first_of_columns;  // of the blocks that share these rows
   Sequence sequence;
 };

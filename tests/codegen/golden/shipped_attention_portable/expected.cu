@@ -735,10 +735,10 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
 // together: total_q * kPackedHeads / kBlockM + batch, enough for each to start a tile of its own.
 
 struct Place {
-  int batch;                // negative: nowhere
-  int head;                 // the first of kPackedHeads
-  int first_row;            // of the sequence's rows: kPackedHeads for each query
-  int first_column;         // of v and out
+  int batch;                 // negative: nowhere
+  int head;                  // the first of kPackedHeads
+  int first_row;             // of the sequence's rows: kPackedHeads for each query
+  int first_column;          // of v and out
   bool is_first_of_columns;  // of the blocks that share these rows
   Sequence sequence;
 };
@@ -1020,10 +1020,12 @@ __device__ __forceinline__ int sequence_row(const Place& place, int row) {
 __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& args, const Place& place,
                                               const TileRange& tiles, int warp_row, int tile) {
   const bool whole = tile < tiles.whole_end && tile >= tiles.whole_first;
-  const int first_row = sequence_row(place, warp_row);
+  // Writing probabilities takes many registers, and is for tests: what can be computed anew is.
+  const Place here = kProbabilities ? place_of_block(args) : place;
+  const int first_row = sequence_row(here, warp_row);
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
-    const RowScores rows = row_scores(args, place.sequence, place.batch, place.head, first_row + 16 * t);
+    const RowScores rows = row_scores(args, here.sequence, here.batch, here.head, first_row + 16 * t);
     score(scores.at[t], args, rows, tile * kBlockN);
     if (!whole) mask(scores.at[t], rows, tile * kBlockN);
   }
@@ -1067,7 +1069,8 @@ __device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& sco
 __device__ __forceinline__ void drop_probabilities(Scores& probabilities, const Arguments& args, const Place& place,
                                                    int warp_row, int tile, int t, int j) {
   float(&p)[16] = reinterpret_cast<float(&)[16]>(probabilities.at[t][4 * j]);
-  apply_dropout(p, args, place.sequence, {place.batch, place.head, sequence_row(place, warp_row + 16 * t)},
+  const Place here = kProbabilities ? place_of_block(args) : place;
+  apply_dropout(p, args, here.sequence, {here.batch, here.head, sequence_row(here, warp_row + 16 * t)},
                 tile * kBlockN + 8 * j);
 }
 
