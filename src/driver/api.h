@@ -49,6 +49,7 @@ namespace sprue::driver {
   X(cuStreamDestroy)                             \
   X(cuStreamSynchronize)                         \
   X(cuStreamIsCapturing)                         \
+  X(cuStreamGetId)                               \
   X(cuStreamBeginCapture)                        \
   X(cuStreamEndCapture)                          \
   X(cuThreadExchangeStreamCaptureMode)           \

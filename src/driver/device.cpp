@@ -107,6 +107,12 @@ bool is_capturing(Stream stream) {
   return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+std::uint64_t stream_id(Stream stream) {
+  unsigned long long id = 0;
+  SPRUE_CUDA(cuStreamGetId, stream, &id);
+  return id;
+}
+
 void synchronize_device() {
   SPRUE_CUDA(cuCtxSynchronize);
 }

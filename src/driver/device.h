@@ -40,6 +40,8 @@ int current_device();
 
 /// Whether work given to `stream` is recorded into a CUDA graph instead of running.
 bool is_capturing(Stream stream);
+/// Of the default stream too; never used again in this process. Not while `stream` is being captured.
+std::uint64_t stream_id(Stream stream);
 
 /// Waits for everything on the current device.
 void synchronize_device();

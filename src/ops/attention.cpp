@@ -15,11 +15,14 @@ namespace {
 
 constexpr char kOp[] = "attention";
 
-/// The kernel of a key is chosen once, when it is loaded.
-Request choose(const RuntimeImpl& impl, const AttentionProblem& problem, int device) {
+/// The kernel of a key is chosen once, when it is loaded, and gets what its launches will need.
+Request choose(RuntimeImpl& impl, const AttentionProblem& problem, int device) {
   if (problem.sm90) {
     const Request request = problem.request(kAttentionSm90);
-    if (impl.admits(request, driver::device_info(device).architecture)) return request;
+    if (impl.admits(request, driver::device_info(device).architecture)) {
+      if (tiles_differ(problem)) impl.tile_counters().reserve(device);
+      return request;
+    }
   }
   return problem.request(kAttentionPortable);
 }
@@ -54,7 +57,8 @@ void attention(Runtime& runtime, const Attention& args, Stream stream) {
       impl.kernel(problem.key(device), stream, [&] { return choose(impl, problem, device); });
   const unsigned tiles = count_tiles(layout, problem, kernel.launch, arguments);
   if (kernel.id == kernel_id(kAttentionSm90)) {
-    const AttentionSm90Params params = sm90_params(args, layout, problem, arguments, kernel);
+    std::uint32_t* const counter = tiles_differ(problem) ? impl.tile_counters().take(device, stream) : nullptr;
+    const AttentionSm90Params params = sm90_params(args, layout, problem, arguments, kernel, counter);
     impl.launch(kernel, std::min(tiles, static_cast<unsigned>(kernel.multiprocessors)), stream, &params);
   } else {
     impl.launch(kernel, tiles, stream, &arguments);

@@ -46,7 +46,7 @@ class Map {
   driver::TensorMapSpec spec_;
 };
 
-/// q and out: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
+/// q: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
 driver::TensorMap map_rows(const void* data, const AttentionArguments::Strides& stride,
                            const AttentionLayout& layout, const AttentionProblem& problem,
                            const AttentionArguments& arguments, int columns, int of_tile) {
@@ -75,7 +75,7 @@ driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::
 
 bool has_tensor_maps(const AttentionViews& views) {
   constexpr std::int64_t kLimit = (std::int64_t{1} << 40) / kElementBytes;
-  for (const ops::View* view : {&views.q, &views.k, &views.v, &views.out}) {
+  for (const ops::View* view : {&views.q, &views.k, &views.v}) {
     for (int i = 0; i + 1 < view->extents.rank; ++i) {
       const std::int64_t stride = view->extents.stride[i];
       if (view->extents.shape[i] != 1 && (stride < 0 || stride >= kLimit)) return false;
@@ -85,19 +85,25 @@ bool has_tensor_maps(const AttentionViews& views) {
   return true;
 }
 
+bool tiles_differ(const AttentionProblem& problem) {
+  return problem.causal || problem.chunk || problem.varlen;
+}
+
 int heads_per_section(const AttentionProblem& problem, const AttentionArguments& arguments,
                       std::int64_t l2_bytes) {
+  constexpr int kFewest = 16;
   const int group = arguments.heads / arguments.kv_heads;
-  if (!problem.causal) return group;
+  if (!tiles_differ(problem)) return group;
   const std::int64_t head_bytes =
       std::int64_t{kElementBytes} * arguments.seqlen_k * (problem.head_dim + problem.head_dim_v);
-  const std::int64_t fitting = l2_bytes * 6 / 10 / std::max<std::int64_t>(head_bytes, 1);
-  return group * static_cast<int>(std::clamp<std::int64_t>(fitting, 1, arguments.kv_heads));
+  const std::int64_t fitting = l2_bytes / 2 / std::max<std::int64_t>(head_bytes, 1);
+  const std::int64_t fewest = (kFewest + group - 1) / group;
+  return group * static_cast<int>(std::min<std::int64_t>(std::max(fitting, fewest), arguments.kv_heads));
 }
 
 AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& layout,
                                 const AttentionProblem& problem, const AttentionArguments& arguments,
-                                const LoadedKernel& kernel) {
+                                const LoadedKernel& kernel, std::uint32_t* counter) {
   AttentionSm90Params params;
   const int tile = kernel.launch.keys_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
   const int of_tile_v = block_v(problem, kernel);
@@ -105,10 +111,8 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);
   params.v = map_keys(args.v, arguments.v_stride, layout, arguments, params.box_rows, columns_v, of_tile_v);
-  params.out =
-      map_rows(arguments.out, arguments.out_stride, layout, problem, arguments, columns_v, of_tile_v);
   params.arguments = arguments;
-  params.counter = nullptr;
+  params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;
   params.row_blocks = arguments.row_blocks;
   params.section = heads_per_section(problem, arguments, kernel.l2_bytes) / problem.packed_heads *

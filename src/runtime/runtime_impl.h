@@ -18,6 +18,7 @@
 #include "runtime/kernel_table.h"
 #include "runtime/recorder.h"
 #include "runtime/single_flight.h"
+#include "runtime/tile_counters.h"
 #include "runtime/toolchain.h"
 #include "sprue/runtime.h"
 
@@ -84,6 +85,7 @@ class RuntimeImpl {
   const codegen::Manifest& manifest(std::string_view kernel) const;
   cache::Store& store() { return store_; }
   Toolchain& toolchain() { return toolchain_; }
+  TileCounters& tile_counters() { return tile_counters_; }
   Counters counters() const { return counters_.snapshot(); }
   /// Every kernel loaded so far.
   std::vector<KernelInfo> loaded() const;
@@ -104,6 +106,7 @@ class RuntimeImpl {
   Toolchain toolchain_;
   Recorder recorder_;
   mutable AtomicCounters counters_;
+  TileCounters tile_counters_;
 
   mutable std::mutex mutex_;  // guards the two maps; never held while anything is read, compiled or loaded
   mutable std::map<std::string, codegen::Manifest, std::less<>> manifests_;

@@ -245,9 +245,12 @@ TEST_CASE("attention: tensor maps take aligned tensors that run forwards") {
   args.k.extents.stride[1] = -3 * 128;
   CHECK_FALSE(problem(args).sm90);
   args = good();
-  args.out.extents.stride[0] = std::int64_t{1} << 39;
+  args.out.extents.stride[0] = std::int64_t{1} << 39;  // needs no map
+  CHECK(problem(args).sm90);
+  args = good();
+  args.k.extents.stride[0] = std::int64_t{1} << 39;
   CHECK_FALSE(problem(args).sm90);
-  args.out.extents.stride[0] = (std::int64_t{1} << 39) - 8;
+  args.k.extents.stride[0] = (std::int64_t{1} << 39) - 8;
   CHECK(problem(args).sm90);
   args = good();
   args.k = tensor(3, {2, 0, 3, 128});
@@ -272,8 +275,8 @@ TEST_CASE("attention: a section of heads keeps its keys and values in L2") {
   };
   constexpr std::int64_t kHeadBytes = 1024 * 512;  // of 1024 keys and values
   CHECK(heads(false, 1024, 100 * kHeadBytes) == 4);
-  CHECK(heads(true, 1024, kHeadBytes) == 4);
-  CHECK(heads(true, 1024, 5 * kHeadBytes) == 12);
-  CHECK(heads(true, 2048, 5 * kHeadBytes) == 4);
+  CHECK(heads(true, 1024, kHeadBytes) == 16);  // for all blocks to find a tile
+  CHECK(heads(true, 1024, 12 * kHeadBytes) == 24);
+  CHECK(heads(true, 2048, 12 * kHeadBytes) == 16);
   CHECK(heads(true, 1024, 100 * kHeadBytes) == 32);  // all there are
 }

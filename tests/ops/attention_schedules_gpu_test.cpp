@@ -37,16 +37,16 @@ void check_schedules(const AttentionCase& c, std::size_t most) {
   }
 }
 
-constexpr std::size_t kAll = SIZE_MAX, kSome = 12;
+constexpr std::size_t kMany = 32, kSome = 8;
 
 }  // namespace
 
-TEST_CASE("attention: every schedule computes the same", "[gpu]") {
+TEST_CASE("attention: schedules compute the same", "[gpu]") {
   SKIP_WITHOUT_GPU();
-  check_schedules(sequences(300, 333, 128, true, DType::bf16), kAll);
+  check_schedules(sequences(300, 333, 128, true, DType::bf16), kMany);
   AttentionCase odd = sequences(129, 200, 72, false, DType::f16);
   odd.shape.head_dim_v = 40;
-  check_schedules(odd, kAll);
+  check_schedules(odd, kMany);
 }
 
 TEST_CASE("attention: schedules of problems with many features compute the same", "[gpu]") {

@@ -104,7 +104,7 @@ int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, un
 int encode_tiled(void* map, int type, unsigned rank, void* data, const std::uint64_t* shape,
                  const std::uint64_t* stride_bytes, const std::uint32_t* box, const std::uint32_t*, int,
                  int swizzle, int, int) {
-  const int index = fake_cuda.tensor_maps_made++ % 4;
+  const int index = fake_cuda.tensor_maps_made++ % 3;
   FakeTensorMap& made = fake_cuda.tensor_maps[index];
   made = {type, static_cast<int>(rank), swizzle, data, {}, {}, {}};
   std::memcpy(made.shape, shape, rank * sizeof *shape);
@@ -115,6 +115,18 @@ int encode_tiled(void* map, int type, unsigned rank, void* data, const std::uint
 }
 int is_capturing(void*, int* status) {
   return *status = fake_cuda.capturing, kSuccess;
+}
+int stream_id(void* stream, unsigned long long* id) {
+  return *id = reinterpret_cast<std::uintptr_t>(stream) + 1, kSuccess;
+}
+int allocate(unsigned long long* data, std::size_t) {
+  return *data = 4096 * static_cast<unsigned>(++fake_cuda.allocations), kSuccess;
+}
+int release(unsigned long long) {
+  return ++fake_cuda.frees, kSuccess;
+}
+int copy_to_device(unsigned long long, const void*, std::size_t) {
+  return kSuccess;
 }
 int exchange_mode(int*) {
   return kSuccess;
@@ -169,6 +181,10 @@ const struct {
                   {"cuLaunchKernel", pointer(launch)},
                   {"cuTensorMapEncodeTiled", pointer(encode_tiled)},
                   {"cuStreamIsCapturing", pointer(is_capturing)},
+                  {"cuStreamGetId", pointer(stream_id)},
+                  {"cuMemAlloc", pointer(allocate)},
+                  {"cuMemFree", pointer(release)},
+                  {"cuMemcpyHtoD", pointer(copy_to_device)},
                   {"cuThreadExchangeStreamCaptureMode", pointer(exchange_mode)},
                   {"cuFuncLoad", pointer(func_load)},
                   {"cuMemPoolCreate", pointer(pool_create)},

@@ -24,7 +24,7 @@ struct FakeCuda {
   std::size_t params_bytes = 0;  ///< How much of the kernel's argument a launch copies to `params`.
   alignas(128) unsigned char params[2048] = {};
   int tensor_maps_made = 0;
-  FakeTensorMap tensor_maps[4] = {};  ///< The latest; a map's first byte says which of them it is.
+  FakeTensorMap tensor_maps[3] = {};  ///< The latest; a map's first byte says which of them it is.
   bool out_of_memory = false;
   int allocations = 0, frees = 0;
 };

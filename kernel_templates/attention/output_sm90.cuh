@@ -1,0 +1,79 @@
+// What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
+#pragma once
+
+// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN. Every
+// warpgroup clears for itself, so that it need not wait for others.
+__device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
+  const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
+#pragma unroll 1
+  for (int p = 0; p < kPanelsV; ++p) {
+    const u32 first = values + (p * kBlockN + max(valid, 0)) * kSwizzleV;
+    for (int i = threadIdx.x % 128; i < chunks; i += 128) clear_shared(first + 16 * i);
+  }
+  fence_async_proxy();
+  named_sync(kGroupBarrier + warpgroup, 128);
+}
+
+__device__ __forceinline__ void write_lse(const Params& params, const Work& work, const RowScores& rows,
+                                          const Softmax& softmax) {
+  if (!kHasLse || threadIdx.x % 4 != 0 || work.part != 0) return;
+  const Arguments& args = params.args;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const auto [query, head] = rows.row[r];
+    if (query < work.sequence.seqlen_q) {
+      args.lse[work.batch * args.lse_stride[0] + head * args.lse_stride[1] +
+               (work.sequence.first_q + query) * args.lse_stride[2]] = softmax.lse(r, args);
+    }
+  }
+}
+
+// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all lanes.
+__device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
+#pragma unroll
+  for (int step = 1; step < 4; step *= 2) {
+    const bool upper = threadIdx.x & step;
+#pragma unroll
+    for (int low = 0; low < 4; ++low) {
+      if (low & step) continue;
+      u32 &a = word[low], &b = word[low + step];
+      const u32 received = __shfl_xor_sync(0xffffffffu, upper ? a : b, step);
+      (upper ? a : b) = received;
+    }
+  }
+}
+
+// Normalises a warpgroup's 64 rows and stores them. Four lanes share a row: each takes eight neighbouring columns of
+// every 32, so that they write whole sectors.
+__device__ __forceinline__ void write_out(const Params& params, const Work& work, const RowScores& rows,
+                                          const float (&out)[kBlockV / 2], const Softmax& softmax) {
+  const Arguments& args = params.args;
+  const int quad = threadIdx.x % 4, first_column = work.part * kBlockV;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const auto [query, head] = rows.row[r];
+    const bool is_row = query < work.sequence.seqlen_q;
+    scalar* const dst = args.out + work.batch * args.out_stride[0] +
+                        (work.sequence.first_q + query) * args.out_stride[1] + head * args.out_stride[2] + first_column;
+    const auto packed = [&](int tile) {
+      return device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
+                                  out[4 * tile + 2 * r + 1] * softmax.factor[r]);
+    };
+    const auto is_column = [&](int column) {
+      return kHeadDimV % kBlockV == 0 || first_column + column < kHeadDimV;
+    };
+#pragma unroll
+    for (int tile = 0; tile + 4 <= kBlockV / 8; tile += 4) {
+      u32 word[4] = {packed(tile), packed(tile + 1), packed(tile + 2), packed(tile + 3)};
+      transpose_quad(word);
+      const int column = 8 * (tile + quad);
+      if (is_row && is_column(column))
+        *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
+    }
+#pragma unroll
+    for (int tile = kBlockV / 32 * 4; tile < kBlockV / 8; ++tile) {
+      const int column = 8 * tile + 2 * quad;
+      if (is_row && is_column(column)) *reinterpret_cast<u32*>(dst + column) = packed(tile);
+    }
+  }
+}

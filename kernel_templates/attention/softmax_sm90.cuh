@@ -1,0 +1,89 @@
+// The online softmax of attention_sm90, of the two rows that a thread holds of its warp's sixteen; fragments are as
+// scores.cuh describes them. Included by the kernel.
+#pragma once
+
+struct Softmax {
+  float maximum[2];  // of the scores so far
+  float sum[2];      // this thread's share of the sum of 2^(scale * (score - maximum))
+  float factor[2];   // what the output has to be multiplied by since the maximum has grown
+  float scale;       // to powers of two
+
+  __device__ __forceinline__ explicit Softmax(const Arguments& args) : scale(softmax_scale(args)) {}
+
+  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2]) { update<true>(scores); }
+  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
+
+  // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which hides
+  // their latency.
+  template <bool kFirst>
+  __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
+    float raised[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+#pragma unroll
+    for (int j = 1; j < kBlockN / 8; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) raised[i] = fmaxf(raised[i], scores[4 * j + i]);
+    }
+    float offset[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
+      const float finite = row == negative_infinity() ? 0.0f : row;
+      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
+      maximum[r] = row;
+      offset[r] = -finite * scale;
+    }
+    float added[4] = {};
+#pragma unroll
+    for (int j = 0; j < kBlockN / 8; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float& x = scores[4 * j + i];
+        x = exp2_approx(fmaf(x, scale, offset[i / 2]));
+        added[i] += x;
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float tile = added[2 * r] + added[2 * r + 1];
+      sum[r] = kFirst ? tile : fmaf(sum[r], factor[r], tile);
+    }
+  }
+
+  // Multiplies the output by what has become of the sums under the old maxima.
+  __device__ __forceinline__ void rescale(float (&out)[kBlockV / 2]) const {
+    if (kRescaleIfNeeded && !__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) return;
+#pragma unroll
+    for (int i = 0; i < kBlockV / 8; ++i) {
+      out[4 * i] *= factor[0];
+      out[4 * i + 1] *= factor[0];
+      out[4 * i + 2] *= factor[1];
+      out[4 * i + 3] *= factor[1];
+    }
+  }
+
+  // Sums over the rows; factor becomes what normalises the output.
+  __device__ __forceinline__ void finish(const Arguments& args, const RowScores& rows) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      sum[r] = quad_sum(sum[r]);
+      maximum[r] *= scale;
+      factor[r] = 1.0f;
+      if constexpr (kSinks) {
+        const float sink = args.sinks[rows.row[r].head * args.sink_stride] * kLog2E;
+        const float raised = fmaxf(maximum[r], sink);
+        factor[r] = exp2_approx(maximum[r] - raised);
+        sum[r] = fmaf(sum[r], factor[r], exp2_approx(sink - raised));
+        maximum[r] = raised;
+      }
+      if constexpr (kDropout) factor[r] *= args.keep_scale;
+      factor[r] = sum[r] == 0.0f ? 0.0f : factor[r] / sum[r];
+    }
+  }
+
+  // After finish().
+  __device__ __forceinline__ float lse(int r, const Arguments& args) const {
+    return sum[r] == 0.0f ? args.empty_lse : (maximum[r] + log2_approx(sum[r])) * kLn2;
+  }
+};
