@@ -17,6 +17,8 @@
 //% include "device/tma.cuh"
 //% include "device/wgmma.cuh"
 
+enum class Turns { none, steps, all };  // all: also for the first and the last product of a tile of queries
+
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
 constexpr int kHeadDim = ${HEAD_DIM};
@@ -35,13 +37,14 @@ constexpr bool kPaged = ${PAGED};                  // keys and values are reache
 constexpr int kPackedHeads = ${PACKED_HEADS};      // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
+constexpr bool kShort = ${SHORT};  // sequences have at most some 1000 queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};              // query rows per tile, 64 for each consumer warpgroup
 constexpr int kBlockN = ${BLOCK_N};              // keys per tile
 constexpr int kStages = ${STAGES};               // tiles of K and of V in shared memory
 constexpr int kQueryStages = ${QUERY_STAGES};    // tiles of queries: with 2 the next one is loaded early
-constexpr bool kTakeTurns = ${TAKE_TURNS};       // warpgroups issue their products in turn
+constexpr Turns kTurns = Turns::${TURNS};        // when warpgroups issue their products in turn
 constexpr bool kRescaleEarly = ${RESCALE_EARLY};  // the output is rescaled before the products with v, not after
 constexpr bool kRescaleIfNeeded = ${RESCALE_IF_NEEDED};  // only where a maximum has grown
 
@@ -49,6 +52,7 @@ static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and mul
 static_assert(kBlockM % 64 == 0 && kBlockM <= 192, "a warpgroup owns 64 rows, and registers suffice for three");
 static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at a time");
 static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
+static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody to take turns with");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
 
 using namespace device;
@@ -102,21 +106,25 @@ struct Params {
 __device__ __forceinline__ void consume(const Params& params, const Shared& shared, int warpgroup) {
   const Arguments& args = params.args;
   const bool elected = threadIdx.x % 128 == 0;
-  const auto take_turn = [&] {
-    if constexpr (kTakeTurns) named_sync(kTurnBarrier + warpgroup, 256);
+  const auto take_turn = [&](bool needed) {
+    if (needed) named_sync(kTurnBarrier + warpgroup, 256);
   };
-  const auto give_turn = [&] {
-    if constexpr (kTakeTurns) named_arrive(kTurnBarrier + (warpgroup + 1) % kConsumers, 256);
+  const auto give_turn = [&](bool needed) {
+    if (needed) named_arrive(kTurnBarrier + (warpgroup + 1) % kConsumers, 256);
   };
-  if (warpgroup == kConsumers - 1) give_turn();  // the first turn is warpgroup 0's
+  constexpr bool kStepTurns = kTurns != Turns::none, kEndTurns = kTurns == Turns::all;
+  if (warpgroup == kConsumers - 1) give_turn(kStepTurns);  // the first turn is warpgroup 0's
 
   const auto keys = [&](int stage) { return row_descriptor(shared.keys(stage)); };
   const auto values = [&](int stage) { return column_descriptor<kBlockN * kSwizzleV>(shared.values(stage)); };
+
+  Finished finished;  // the tile before, which is written while the queries of the next one are being loaded
 
   Ring<kQueryStages> queries;
   Ring<kStages> tiles;
 #pragma unroll 1
   while (true) {
+    finished.write(params);
     wait(shared.query_full(queries.stage), queries.parity);
     const Work work = shared.read_work(queries.stage);
     if (work.batch < 0) break;
@@ -140,7 +148,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     {
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
+      take_turn(kEndTurns);
       multiply_keys(scores, query, keys(tiles.stage));
+      give_turn(kEndTurns);
       wgmma_wait<0>();
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
@@ -160,12 +170,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       tiles.advance();
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
-      take_turn();
+      take_turn(kStepTurns);
       multiply_keys(scores, query, keys(tiles.stage));
       if constexpr (kRescaleEarly) softmax.rescale(out);
       wait(shared.value_full(before.stage), before.parity);
       multiply_values(out, probabilities, values(before.stage));
-      give_turn();
+      give_turn(kStepTurns);
       wgmma_wait<1>();
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
@@ -183,15 +193,16 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     queries.advance();
     if constexpr (kRescaleEarly) softmax.rescale(out);
     wait(shared.value_full(tiles.stage), tiles.parity);
+    take_turn(kEndTurns);
     multiply_values(out, probabilities, values(tiles.stage));
+    give_turn(kEndTurns);
     softmax.finish(args, row_state);
     wgmma_wait<0>();
     pin(out);
     if (elected) arrive(shared.value_empty(tiles.stage));
     tiles.advance();
 
-    write_lse(params, work, row_state, softmax);
-    write_out(params, work, row_state, out, softmax);
+    finished = Finished(args, work, row_state, softmax, out);
   }
 }
 

@@ -14,20 +14,6 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
-__device__ __forceinline__ void write_lse(const Params& params, const Work& work, const RowScores& rows,
-                                          const Softmax& softmax) {
-  if (!kHasLse || threadIdx.x % 4 != 0 || work.part != 0) return;
-  const Arguments& args = params.args;
-#pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    const auto [query, head] = rows.row[r];
-    if (query < work.sequence.seqlen_q) {
-      args.lse[work.batch * args.lse_stride[0] + head * args.lse_stride[1] +
-               (work.sequence.first_q + query) * args.lse_stride[2]] = softmax.lse(r, args);
-    }
-  }
-}
-
 // Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all lanes.
 __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
 #pragma unroll
@@ -43,37 +29,62 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
   }
 }
 
-// Normalises a warpgroup's 64 rows and stores them. Four lanes share a row: each takes eight neighbouring columns of
-// every 32, so that they write whole sectors.
-__device__ __forceinline__ void write_out(const Params& params, const Work& work, const RowScores& rows,
-                                          const float (&out)[kBlockV / 2], const Softmax& softmax) {
-  const Arguments& args = params.args;
-  const int quad = threadIdx.x % 4, first_column = work.part * kBlockV;
+// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one, nothing.
+class Finished {
+ public:
+  Finished() = default;
+  __device__ __forceinline__ Finished(const Arguments& args, const Work& work, const RowScores& rows,
+                                      const Softmax& softmax, const float (&out)[kBlockV / 2])
+      : batch_(work.batch), part_(work.part), sequence_(work.sequence) {
 #pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    const auto [query, head] = rows.row[r];
-    const bool is_row = query < work.sequence.seqlen_q;
-    scalar* const dst = args.out + work.batch * args.out_stride[0] +
-                        (work.sequence.first_q + query) * args.out_stride[1] + head * args.out_stride[2] + first_column;
-    const auto packed = [&](int tile) {
-      return device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
-                                  out[4 * tile + 2 * r + 1] * softmax.factor[r]);
-    };
-    const auto is_column = [&](int column) {
-      return kHeadDimV % kBlockV == 0 || first_column + column < kHeadDimV;
-    };
+    for (int r = 0; r < 2; ++r) {
+      row_[r] = rows.row[r];
+      if constexpr (kHasLse) lse_[r] = softmax.lse(r, args);
 #pragma unroll
-    for (int tile = 0; tile + 4 <= kBlockV / 8; tile += 4) {
-      u32 word[4] = {packed(tile), packed(tile + 1), packed(tile + 2), packed(tile + 3)};
-      transpose_quad(word);
-      const int column = 8 * (tile + quad);
-      if (is_row && is_column(column))
-        *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
-    }
-#pragma unroll
-    for (int tile = kBlockV / 32 * 4; tile < kBlockV / 8; ++tile) {
-      const int column = 8 * tile + 2 * quad;
-      if (is_row && is_column(column)) *reinterpret_cast<u32*>(dst + column) = packed(tile);
+      for (int tile = 0; tile < kBlockV / 8; ++tile) {
+        out_[r][tile] = device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
+                                             out[4 * tile + 2 * r + 1] * softmax.factor[r]);
+      }
     }
   }
-}
+
+  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole sectors.
+  __device__ __forceinline__ void write(const Params& params) {
+    const Arguments& args = params.args;
+    const int quad = threadIdx.x % 4, first_column = part_ * kBlockV;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const auto [query, head] = row_[r];
+      const bool is_row = query < sequence_.seqlen_q;
+      const i64 row = sequence_.first_q + query;
+      if (kHasLse && is_row && quad == 0 && part_ == 0)
+        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] = lse_[r];
+
+      scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
+                          head * args.out_stride[2] + first_column;
+      const auto is_column = [&](int column) {
+        return kHeadDimV % kBlockV == 0 || first_column + column < kHeadDimV;
+      };
+#pragma unroll
+      for (int tile = 0; tile + 4 <= kBlockV / 8; tile += 4) {
+        u32 word[4] = {out_[r][tile], out_[r][tile + 1], out_[r][tile + 2], out_[r][tile + 3]};
+        transpose_quad(word);
+        const int column = 8 * (tile + quad);
+        if (is_row && is_column(column))
+          *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
+      }
+#pragma unroll
+      for (int tile = kBlockV / 32 * 4; tile < kBlockV / 8; ++tile) {
+        const int column = 8 * tile + 2 * quad;
+        if (is_row && is_column(column)) *reinterpret_cast<u32*>(dst + column) = out_[r][tile];
+      }
+    }
+  }
+
+ private:
+  int batch_ = 0, part_ = 0;
+  Sequence sequence_ = {};  // of no queries: nothing is written
+  Row row_[2] = {};
+  float lse_[2] = {};
+  u32 out_[2][kBlockV / 8] = {};
+};

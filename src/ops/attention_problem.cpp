@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <string_view>
 
 #include "ops/attention_sm90.h"
 
@@ -18,15 +19,18 @@ AttentionProblem::Bias bias_of(const ConstTensor& bias) {
 
 }  // namespace
 
+std::int64_t mean_queries(const AttentionLayout& layout, const AttentionArguments& arguments) {
+  if (!layout.packed_q) return arguments.seqlen_q;
+  if (arguments.batch == 0) return 0;
+  return (std::int64_t{arguments.seqlen_q} + arguments.batch - 1) / arguments.batch;
+}
+
 int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments) {
   constexpr std::int64_t kLongest = 64, kRows = 128;
   // The dropout pattern belongs to whole tiles of one head's queries.
   if (args.batch_invariant || args.dropout.probability != 0 || ops::given(args.probabilities)) return 1;
-  if (arguments.kv_heads == 0 || arguments.batch == 0) return 1;
-  const std::int64_t length = layout.packed_q
-                                  ? (std::int64_t{arguments.seqlen_q} + arguments.batch - 1) / arguments.batch
-                                  : arguments.seqlen_q;
-  if (length == 0 || length > kLongest) return 1;
+  const std::int64_t length = mean_queries(layout, arguments);
+  if (arguments.kv_heads == 0 || length == 0 || length > kLongest) return 1;
   const int group = arguments.heads / arguments.kv_heads;
   const auto most = static_cast<int>(std::bit_floor(static_cast<std::uint64_t>(kRows / length)));
   return std::min({group & -group, most, 64});
@@ -57,6 +61,9 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.has_lse = lse.given();
   problem.sm90 =
       !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 && has_tensor_maps(views);
+  // Wider heads have one schedule for all lengths.
+  problem.is_short = problem.sm90 && !args.batch_invariant && std::max(problem.head_dim, problem.head_dim_v) <= 96 &&
+                     mean_queries(layout, arguments) <= 1024;
   return problem;
 }
 
@@ -67,7 +74,8 @@ KernelKey AttentionProblem::key(int device) const {
                               at(alignment, 40) | at(scalar, 48) | at(bias, 56);
   const std::uint64_t features = at(causal, 0) | at(window, 1) | at(chunk, 2) | at(softcap, 3) |
                                  at(alibi, 4) | at(sinks, 5) | at(signed_scale, 6) | at(dropout, 7) |
-                                 at(probabilities, 8) | at(varlen, 9) | at(paged, 10) | at(has_lse, 11);
+                                 at(probabilities, 8) | at(varlen, 9) | at(paged, 10) | at(has_lse, 11) |
+                                 at(is_short, 12);
   return {sm90 ? kSm90 : kPortable, device, {sizes, features}};
 }
 
@@ -90,6 +98,7 @@ Request AttentionProblem::request(const char* kernel) const {
   add("VARLEN", varlen);
   add("PAGED", paged);
   add("HAS_LSE", has_lse);
+  add("SHORT", is_short && kernel == std::string_view(kAttentionSm90));
   if (bias != Bias::none) problem.emplace("BIAS", std::string(kBiasNames[static_cast<int>(bias)]));
   if (packed_heads != 1) problem.emplace("PACKED_HEADS", std::int64_t{packed_heads});
   if (alignment != 16) problem.emplace("ALIGNMENT", std::int64_t{alignment});

@@ -22,6 +22,7 @@ struct AttentionProblem {
   bool softcap = false, alibi = false, sinks = false, signed_scale = false;
   bool dropout = false, probabilities = false;
   bool varlen = false, paged = false, has_lse = false;
+  bool is_short = false;  ///< Few queries, where that changes the schedule of attention_sm90, which alone knows it.
   bool sm90 = false;  ///< Whether attention_sm90 may do it, should the device have it. Not a parameter.
 
   /// Packed without loss.
@@ -32,6 +33,9 @@ struct AttentionProblem {
 
 AttentionProblem specialise(const Attention& args, const AttentionLayout& layout, const AttentionViews& views,
                             const AttentionArguments& arguments);
+
+/// Queries of a sequence; of packed sequences, their mean. Rounded up; 0 if there is none.
+std::int64_t mean_queries(const AttentionLayout& layout, const AttentionArguments& arguments);
 
 /// How many query heads that share keys and values fill a tile together. Short sequences leave most of a tile
 /// empty, and would read the same keys once per head. 1, or a power of two.

@@ -92,6 +92,40 @@ std::vector<Values> problems_of(const std::string& kernel) {
         attention("bf16", 64, 64,
                   merged(kAllScores, {{"VARLEN", true}, {"PACKED_HEADS", std::int64_t{64}}}))};
   }
+  if (kernel == "attention_sm90") {
+    const auto sm90 = [](const char* scalar, int head_dim, int head_dim_v, Values problem) {
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}},
+                           {"HAS_LSE", true}});
+      return problem;
+    };
+    const Values causal{{"CAUSAL", true}}, paged{{"VARLEN", true}, {"PAGED", true}, {"CAUSAL", true}};
+    const Values dropped = merged(kAllScores, {{"VARLEN", true}, {"DROPOUT", true}, {"PROBABILITIES", true}});
+    return {sm90("bf16", 64, 64, {}),
+            sm90("bf16", 64, 64, causal),
+            sm90("f16", 64, 64, merged(causal, {{"SHORT", true}})),
+            sm90("bf16", 96, 96, {}),
+            sm90("bf16", 96, 96, merged(causal, {{"VARLEN", true}})),
+            sm90("bf16", 128, 128, {}),
+            sm90("f16", 128, 128, causal),
+            sm90("bf16", 192, 128, causal),
+            sm90("bf16", 192, 192, {}),
+            sm90("f16", 256, 256, causal),
+            sm90("bf16", 72, 72, causal),
+            sm90("bf16", 8, 512, {}),
+            sm90("f16", 64, 264, paged),
+            sm90("bf16", 128, 128, paged),
+            sm90("bf16", 256, 256, paged),
+            sm90("bf16", 128, 128, {{"WINDOW", true}, {"SOFTCAP", true}}),
+            sm90("bf16", 128, 128, {{"DROPOUT", true}, {"CAUSAL", true}}),
+            sm90("f16", 256, 256, {{"DROPOUT", true}, {"ALIBI", true}}),
+            sm90("bf16", 192, 192, {{"BIAS", std::string("f32")}, {"CAUSAL", true}}),
+            sm90("bf16", 128, 128, {{"VARLEN", true}, {"PAGED", true}, {"PACKED_HEADS", std::int64_t{8}}}),
+            sm90("bf16", 64, 64, dropped),
+            sm90("bf16", 256, 256, dropped),
+            sm90("bf16", 64, 512, merged(dropped, {{"PAGED", true}}))};
+  }
   if (kernel == "rms_norm") {
     return {rms_norm("bf16", 4096, true, 16, 1), rms_norm("f32", 8192, true, 16, 2),
             rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
@@ -116,7 +150,7 @@ std::vector<Job> jobs_of(const codegen::Manifest& manifest, bool full) {
       const Architecture arch = architecture(name);
       add(problem, codegen::default_schedule(manifest, problem, arch), arch);
       for (const Values& schedule : codegen::legal_schedules(manifest, problem, arch)) {
-        if (full || turn++ % 29 == 0) add(problem, schedule, arch);
+        if (full || turn++ % 61 == 0) add(problem, schedule, arch);
       }
     }
   }

@@ -80,6 +80,7 @@ TEST_CASE("attention: no two problems share a key") {
   add([](AttentionProblem& p) { p.varlen = true; });
   add([](AttentionProblem& p) { p.paged = true; });
   add([](AttentionProblem& p) { p.has_lse = true; });
+  add([](AttentionProblem& p) { p.is_short = true; });
   std::set<KernelKey> keys;
   std::size_t made = 0;
   const auto count = [&](const AttentionProblem& p) {
@@ -123,6 +124,27 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
       "ALIBI=true ALIGNMENT=2 BIAS=f32 CAUSAL=true CHUNK=true DROPOUT=true HAS_LSE=true HEAD_DIM=64 "
       "HEAD_DIM_V=128 PACKED_HEADS=4 PAGED=true PROBABILITIES=true SCALAR=bf16 SIGNED_SCALE=true SINKS=true "
       "SOFTCAP=true VARLEN=true WINDOW=true");
+}
+
+TEST_CASE("attention: narrow heads have a kernel of their own for short sequences, unless it is to be invariant") {
+  const auto is_short = [](std::int64_t seqlen, std::int64_t head_dim, bool invariant, bool portable) {
+    Attention args = good();
+    args.q = tensor(2, {2, seqlen, 6, head_dim});
+    args.k = tensor(32, {2, 24, 3, head_dim});
+    args.out = tensor(64, {2, seqlen, 6, 64});
+    args.lse = {};
+    args.batch_invariant = invariant;
+    args.portable = portable;
+    return problem(args).is_short;
+  };
+  CHECK(is_short(1024, 96, false, false));
+  CHECK_FALSE(is_short(1025, 96, false, false));
+  CHECK_FALSE(is_short(1024, 104, false, false));
+  CHECK_FALSE(is_short(1024, 96, true, false));
+  CHECK_FALSE(is_short(1024, 96, false, true));
+  const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .is_short = true};
+  CHECK(print(p.request(kAttentionSm90).problem) == "HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16 SHORT=true");
+  CHECK(print(p.request(kAttentionPortable).problem) == "HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16");
 }
 
 TEST_CASE(

@@ -32,7 +32,9 @@ class AttentionKernels : public Fixture {
     add(kAttentionPortable, R"("sm_80", "sm_90")", R"(,
       "ALIGNMENT": {"integer": [16, 8, 4, 2], "default": 16, "doc": ""})",
         "", "true");
-    add(kAttentionSm90, R"("sm_90a")", "", R"(, "keys_per_tile": "BLOCK_N")", "!SINKS");
+    add(kAttentionSm90, R"("sm_90a")", R"(,
+      "SHORT": {"boolean": true, "default": false, "doc": ""})",
+        R"(, "keys_per_tile": "BLOCK_N")", "!SINKS");
     fake_cuda = {};
     fake_cuda_set_device(0);
     fake_cuda.params_bytes = sizeof fake_cuda.params;
@@ -54,7 +56,8 @@ class AttentionKernels : public Fixture {
         "constexpr bool kCausal = ${CAUSAL}, kWindow = ${WINDOW}, kVarlen = ${VARLEN}, kPaged = ${PAGED};\n"
         "constexpr bool kSinks = ${SINKS}, kHasLse = ${HAS_LSE};\nconstexpr int kPackedHeads = "
         "${PACKED_HEADS};\n";
-    if (kernel == kAttentionPortable) text += "constexpr int kAlignment = ${ALIGNMENT};\n";
+    text += kernel == kAttentionPortable ? "constexpr int kAlignment = ${ALIGNMENT};\n"
+                                         : "constexpr bool kShort = ${SHORT};\n";
     text +=
         "\n// Schedule: how.\nconstexpr int kBlockM = ${BLOCK_M}, kBlockN = ${BLOCK_N};\n"
         "\nstruct Params { char bytes[2048]; };\n";

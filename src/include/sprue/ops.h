@@ -63,8 +63,9 @@ struct Dropout {
 /// the last one, 1, so [b, h, s, d] and packed QKV are views; those of lse, sinks and slopes are all free.
 /// A sequence has at most 2^30 positions. Outputs must not overlap inputs or each other.
 ///
-/// Lengths choose the kernel in two places: heads that share keys share tiles where queries are few, and a window
-/// that reaches everything is dropped. Not so with `batch_invariant`.
+/// Lengths choose the kernel in three places: heads that share keys share tiles where queries are few, a window that
+/// reaches everything is dropped, and head_dim up to 96 has tiles of its own for up to 1024 queries (in the mean).
+/// Not so with `batch_invariant`.
 /// Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409 (ALiBi).
 struct Attention {
   Tensor out;       ///< [batch, seqlen_q, heads, head_dim_v], dtype of q; packed: [total_q, heads, head_dim_v].
