@@ -21,7 +21,8 @@ struct Arguments {
   i64 sink_stride;
   scalar* probabilities;
   i64 probabilities_stride[3];  // batch, head, query
-  u64 dropout_seed, dropout_offset;
+  u32 dropout_keys[14];  // of the seven rounds of Philox
+  u64 dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have
   int page_size;

@@ -30,7 +30,7 @@ constexpr bool kProbabilities = ${PROBABILITIES};  // they are written out
 constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of their own
 constexpr bool kPaged = ${PAGED};                  // keys and values are reached through a block table
 constexpr int kPackedHeads = ${PACKED_HEADS};      // tile row r is query r / kPackedHeads, head r % kPackedHeads
-constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be zero or negative
+constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
 constexpr int kAlignment = ${ALIGNMENT};  // bytes that divide every address and stride of q, k, v and out
 

@@ -35,7 +35,7 @@ constexpr bool kProbabilities = ${PROBABILITIES};  // they are written out
 constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of their own
 constexpr bool kPaged = ${PAGED};                  // keys and values are reached through a block table
 constexpr int kPackedHeads = ${PACKED_HEADS};      // tile row r is query r / kPackedHeads, head r % kPackedHeads
-constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be zero or negative
+constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
 constexpr bool kShort = ${SHORT};  // sequences have at most some 1000 queries: only a hint for the schedule
 
@@ -47,6 +47,7 @@ constexpr int kQueryStages = ${QUERY_STAGES};    // tiles of queries: with 2 the
 constexpr Turns kTurns = Turns::${TURNS};        // when warpgroups issue their products in turn
 constexpr bool kRescaleEarly = ${RESCALE_EARLY};  // the output is rescaled before the products with v, not after
 constexpr bool kRescaleIfNeeded = ${RESCALE_IF_NEEDED};  // only where a maximum has grown
+constexpr int kPolynomialTiles = ${POLYNOMIAL_TILES};  // of 8 tiles of 8 keys, those whose exponentials are multiplied out
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM % 64 == 0 && kBlockM <= 192, "a warpgroup owns 64 rows, and registers suffice for three");
@@ -138,9 +139,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       score(scores, args, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
-    const auto drop = [&](float (&scores)[kBlockN / 2], int n) {
-      if constexpr (kDropout || kProbabilities)
-        apply_dropout(scores, args, work.sequence, {work.batch, work.head, row}, n * kBlockN);
+    // From what softmax leaves to what is multiplied with v.
+    const FragmentPlace place{work.batch, work.head, row};
+    const auto finish = [&](u32 (&probabilities)[kBlockN / 4], float (&scores)[kBlockN / 2], int n) {
+      if constexpr (kProbabilities) apply_dropout(scores, args, work.sequence, place, n * kBlockN);
+      pack(probabilities, scores);
+      if constexpr (kDropout && !kProbabilities) drop_packed(probabilities, args, place, n * kBlockN);
     };
     float out[kBlockV / 2] = {};
     u32 probabilities[kBlockN / 4];
@@ -156,8 +160,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, true);
       softmax.first(scores);
-      drop(scores, n);
-      pack(probabilities, scores);
+      finish(probabilities, scores, n);
     }
     if ((kVarlen || kPaged) && work.sequence.seqlen_k < (n + 1) * kBlockN) {
       wait(shared.value_full(tiles.stage), tiles.parity);
@@ -181,12 +184,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, !kSeesAll);
       softmax.next(scores);
-      drop(scores, n);
       wgmma_wait<0>();
       pin(out);
       pin(probabilities);
       if (elected) arrive(shared.value_empty(before.stage));
-      pack(probabilities, scores);
+      finish(probabilities, scores, n);
       if constexpr (!kRescaleEarly) softmax.rescale(out);
     }
     if (elected) arrive(shared.query_empty(queries.stage));

@@ -18,7 +18,7 @@ struct FragmentPlace {
 __device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
   const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
   const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
-  return device::philox(args.dropout_seed, {static_cast<u32>(offset), static_cast<u32>(offset >> 32),
+  return device::philox(args.dropout_keys, {static_cast<u32>(offset), static_cast<u32>(offset >> 32),
                                             static_cast<u32>(place.row) / 16, static_cast<u32>(key) / 32});
 }
 
@@ -74,6 +74,29 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
         tile[1] = drop<1>(tile[1], keep);
         tile[2] = drop<2>(tile[2], keep);
         tile[3] = drop<3>(tile[3], keep);
+      }
+    }
+  }
+}
+
+// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its neighbour.
+// `key` is the fragment's first one, a multiple of 32.
+template <int N>
+__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place, int key) {
+  static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
+  constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
+#pragma unroll
+  for (int j = 0; j < N / 2; j += 4) {
+    const uint4 bytes = dropout_bytes(args, place, key + 8 * j);
+    const u32 words[4] = {bytes.x, bytes.y, bytes.z, bytes.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const u32 keep = kept(words[i], args.keep_threshold);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        u32 mask;
+        asm("prmt.b32 %0, %1, 0, %2;" : "=r"(mask) : "r"(keep), "r"(kPairs[r]));
+        p[2 * (j + i) + r] &= mask;
       }
     }
   }

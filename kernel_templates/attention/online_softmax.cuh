@@ -95,7 +95,7 @@ __device__ __forceinline__ void multiply_16_keys(Scores& scores, const QueryOf& 
 
 // Row `row` of the tile of queries, in the sequence.
 __device__ __forceinline__ int sequence_row(const Place& place, int row) {
-  constexpr bool kDerivesMuch = kSoftcap || kScaledScores || kDropout || kProbabilities;
+  constexpr bool kDerivesMuch = kSoftcap || kScaledScores || kAlibi || kBias || kDropout || kProbabilities;
   return (kDerivesMuch ? anew(place.first_row) : place.first_row) + row;
 }
 

@@ -9,11 +9,11 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 constexpr bool kBias = device::is_given<bias_scalar>;
-// Whether score() leaves scores in units of log2. Otherwise the softmax multiplies by softmax_scale, which it does for
-// nothing as part of its subtraction of the maximum.
-constexpr bool kScaledScores = kAlibi || kBias || (kSignedScale && !kSoftcap);
+// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the softmax multiplies
+// by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
+constexpr bool kScaledScores = kSignedScale && !kSoftcap;
 
-// The softmax takes 2^(softmax_scale * s). Not negative: the maximum of s is that of the scaled scores.
+// The softmax takes 2^(softmax_scale * s). Positive: the maximum of s is that of the scaled scores.
 __device__ __forceinline__ float softmax_scale(const Arguments& args) {
   if constexpr (kScaledScores) return 1.0f;
   return (kSoftcap ? args.softcap : args.scale) * kLog2E;
@@ -35,7 +35,7 @@ struct RowScores {
   Row row[2];
   KeyRange keys[2];            // that the row sees
   int position[2];             // among the keys
-  float slope[2];              // ALiBi's, times log2(e)
+  float slope[2];              // ALiBi's, in the units of s
   const bias_scalar* bias[2];  // rows beyond the sequence have the last one's
   bool bias_in_pairs;          // two neighbouring keys' biases can be loaded at once
   int seqlen_k;
@@ -53,7 +53,7 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
     rows.keys[r] = visible_keys(args, sequence, i);
     rows.position[r] = i + sequence.shift;
     if constexpr (kAlibi)
-      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E;
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E / softmax_scale(args);
     if constexpr (kBias) {
       rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
                      h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
@@ -67,9 +67,9 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
   return rows;
 }
 
-// s += log2(e) * bias of row r. Keys beyond the sequence's are not read.
+// s += factor * bias of row r. Keys beyond the sequence's are not read.
 template <class T, int N>
-__device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, int r, int key) {
+__device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, int r, int key, float factor) {
   const int first = key + threadIdx.x % 32 % 4 * 2;
   const T* const bias = rows.bias[r] + first;
   if (rows.bias_in_pairs && key + 2 * N <= rows.seqlen_k) {
@@ -78,7 +78,7 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
       const auto pair = device::load<T, 2>(bias + 8 * j);
 #pragma unroll
       for (int c = 0; c < 2; ++c)
-        s[4 * j + 2 * r + c] = fmaf(device::to_f32(pair.at[c]), kLog2E, s[4 * j + 2 * r + c]);
+        s[4 * j + 2 * r + c] = fmaf(device::to_f32(pair.at[c]), factor, s[4 * j + 2 * r + c]);
     }
   } else {
 #pragma unroll
@@ -86,13 +86,40 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         if (8 * j + c < rows.seqlen_k - first)
-          s[4 * j + 2 * r + c] = fmaf(device::to_f32(bias[8 * j + c]), kLog2E, s[4 * j + 2 * r + c]);
+          s[4 * j + 2 * r + c] = fmaf(device::to_f32(bias[8 * j + c]), factor, s[4 * j + 2 * r + c]);
       }
     }
   }
 }
 
-// Turns q . k into scores, in units of log2 if kScaledScores. `key` is the tile's first one.
+// s -= slope * |distance between the row's query and the key|.
+template <int N>
+__device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, int key) {
+  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of one head.
+  constexpr bool kRowsShare = kPackedHeads == 1;
+  const int first = key + static_cast<int>(threadIdx.x % 4 * 2);
+  const float distance[2] = {static_cast<float>(first - rows.position[0]), static_cast<float>(first - rows.position[1])};
+  // Under a causal mask no key that is seen lies behind the query: the distance needs no absolute value.
+  const auto term = [&](int r, int column) {
+    return kCausal ? fmaf(rows.slope[r], column, rows.slope[r] * distance[r]) : distance[r] + column;
+  };
+  const auto add = [&](float& x, float term, float slope) {
+    x = kCausal ? x + term : fmaf(-slope, fabsf(term), x);
+  };
+  float before[2] = {term(0, -8), term(0, -7)};
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const float now = term(0, 8 * j + c);
+      add(s[4 * j + c], now, rows.slope[0]);
+      add(s[4 * j + 2 + c], kRowsShare ? before[c] : term(1, 8 * j + c), rows.slope[kRowsShare ? 0 : 1]);
+      before[c] = now;
+    }
+  }
+}
+
+// Turns q . k into scores, in units of 1 / softmax_scale. `key` is the tile's first one.
 template <int N>
 __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
   if constexpr (kSoftcap) {
@@ -101,27 +128,15 @@ __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, cons
     for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
   }
   if constexpr (kScaledScores) {
-    const float factor = (kSoftcap ? args.softcap : args.scale) * kLog2E;
+    const float factor = args.scale * kLog2E;
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      [[maybe_unused]] const float distance =
-          static_cast<float>(key + static_cast<int>(threadIdx.x % 32 % 4 * 2) - rows.position[r]);
-#pragma unroll
-      for (int j = 0; j < N / 4; ++j) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          float& x = s[4 * j + 2 * r + c];
-          if constexpr (!kAlibi) {
-            x *= factor;
-          } else if constexpr (kCausal) {  // no key that is seen lies behind the query
-            x = fmaf(x, factor, fmaf(rows.slope[r], 8 * j + c, rows.slope[r] * distance));
-          } else {
-            x = fmaf(-rows.slope[r], fabsf(distance + (8 * j + c)), x * factor);
-          }
-        }
-      }
-      if constexpr (kBias) add_bias<bias_scalar>(s, rows, r, key);
-    }
+    for (int i = 0; i < N; ++i) s[i] *= factor;
+  }
+  if constexpr (kAlibi) add_alibi(s, rows, key);
+  if constexpr (kBias) {
+    const float factor = kLog2E / softmax_scale(args);
+    add_bias<bias_scalar>(s, rows, 0, key, factor);
+    add_bias<bias_scalar>(s, rows, 1, key, factor);
   }
 }
 

@@ -40,7 +40,8 @@ struct Softmax {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         float& x = scores[4 * j + i];
-        x = exp2_approx(fmaf(x, scale, offset[i / 2]));
+        x = fmaf(x, scale, offset[i / 2]);
+        x = j % 8 < kPolynomialTiles ? exp2_polynomial(x) : exp2_approx(x);
         added[i] += x;
       }
     }

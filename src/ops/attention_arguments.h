@@ -28,7 +28,8 @@ struct AttentionArguments {
   long long sink_stride;
   void* probabilities;
   Strides probabilities_stride;
-  unsigned long long dropout_seed, dropout_offset;
+  std::array<std::uint32_t, 14> dropout_keys;
+  unsigned long long dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;
   int page_size;

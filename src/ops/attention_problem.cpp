@@ -53,7 +53,8 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.softcap = args.softcap != 0;
   problem.alibi = ops::given(args.alibi_slopes);
   problem.sinks = ops::given(args.sinks);
-  problem.signed_scale = arguments.scale <= 0;
+  constexpr float kSmallestScale = 1e-20f;  // kernels divide by scales above it
+  problem.signed_scale = arguments.scale < kSmallestScale;
   problem.dropout = args.dropout.probability != 0;
   problem.probabilities = ops::given(args.probabilities);
   problem.varlen = layout.packed_q || layout.packed_k || layout.used_q || layout.used_k;

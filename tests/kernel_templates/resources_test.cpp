@@ -150,7 +150,7 @@ std::vector<Job> jobs_of(const codegen::Manifest& manifest, bool full) {
       const Architecture arch = architecture(name);
       add(problem, codegen::default_schedule(manifest, problem, arch), arch);
       for (const Values& schedule : codegen::legal_schedules(manifest, problem, arch)) {
-        if (full || turn++ % 61 == 0) add(problem, schedule, arch);
+        if (full || turn++ % 199 == 0) add(problem, schedule, arch);
       }
     }
   }

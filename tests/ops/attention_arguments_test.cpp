@@ -70,7 +70,7 @@ TEST_CASE("attention: the host's arguments are the template's, member by member"
   EXPECT(sink_stride);
   EXPECT(probabilities);
   EXPECT(probabilities_stride);
-  EXPECT(dropout_seed);
+  EXPECT(dropout_keys);
   EXPECT(dropout_offset);
   EXPECT(batch);
   EXPECT(heads);
@@ -199,7 +199,9 @@ TEST_CASE("attention: a dropout probability is a number of 256 bytes") {
   const AttentionArguments a = arguments(args);
   CHECK(a.keep_threshold == 127);
   CHECK(a.keep_scale == 2);
-  CHECK((a.dropout_seed == 3 && a.dropout_offset == 5));
+  CHECK((a.dropout_keys[0] == 3 && a.dropout_keys[1] == 0 && a.dropout_offset == 5));
+  CHECK((a.dropout_keys[2] == 3 + 0x9E3779B9 && a.dropout_keys[3] == 0xBB67AE85));
+  CHECK((a.dropout_keys[12] == 3 + 6 * 0x9E3779B9u && a.dropout_keys[13] == 6 * 0xBB67AE85u));
   args.dropout.probability = 0.17f;
   CHECK(arguments(args).keep_threshold == 211);  // as FlashAttention-2 rounds it
   args.dropout.probability = std::nextafter(1.0f, 0.0f);

@@ -1,4 +1,4 @@
-// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=128 BLOCK_N=128 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=false STAGES=2 TURNS=steps
+// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=128 BLOCK_N=128 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=false STAGES=2 TURNS=steps
 
 // out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :],   lse[b, h, i] = ln(sum_j exp(s[b, h, i, j]))
 // with the scores s, the keys j that query i sees and all tensors as sprue/ops.h describes them (Attention).
@@ -88,6 +88,17 @@ __device__ __forceinline__ float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for. Relative
+// error 2^-13; 0 below 2^-126.
+__device__ __forceinline__ float exp2_polynomial(float x) {
+  constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: a sum with it has the integer in its low bits
+  const float shifted = x + kRounder;
+  const float f = x - (shifted - kRounder);  // -0.5 to 0.5
+  const float y = fmaf(fmaf(fmaf(0.055171669f, f, 0.24261113f), f, 0.69326097f), f, 0.99992806f);
+  const float power = __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
+  return x < -126.0f ? 0.0f : y * power;
 }
 
 // log2(x); absolute error 2^-22 near 1, relative 2^-22 elsewhere.
@@ -433,7 +444,7 @@ constexpr bool kProbabilities = false;  // they are written out
 constexpr bool kVarlen = false;                // sequences have lengths of their own
 constexpr bool kPaged = false;                  // keys and values are reached through a block table
 constexpr int kPackedHeads = 1;      // tile row r is query r / kPackedHeads, head r % kPackedHeads
-constexpr bool kSignedScale = false;     // the scale may be zero or negative
+constexpr bool kSignedScale = false;     // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = true;
 constexpr bool kShort = false;  // sequences have at most some 1000 queries: only a hint for the schedule
 
@@ -445,6 +456,7 @@ constexpr int kQueryStages = 2;    // tiles of queries: with 2 the next one is l
 constexpr Turns kTurns = Turns::steps;        // when warpgroups issue their products in turn
 constexpr bool kRescaleEarly = false;  // the output is rescaled before the products with v, not after
 constexpr bool kRescaleIfNeeded = false;  // only where a maximum has grown
+constexpr int kPolynomialTiles = 0;  // of 8 tiles of 8 keys, those whose exponentials are multiplied out
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM % 64 == 0 && kBlockM <= 192, "a warpgroup owns 64 rows, and registers suffice for three");
@@ -500,7 +512,8 @@ struct Arguments {
   i64 sink_stride;
   scalar* probabilities;
   i64 probabilities_stride[3];  // batch, head, query
-  u64 dropout_seed, dropout_offset;
+  u32 dropout_keys[14];  // of the seven rounds of Philox
+  u64 dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have
   int page_size;
@@ -590,11 +603,11 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 constexpr bool kBias = device::is_given<bias_scalar>;
-// Whether score() leaves scores in units of log2. Otherwise the softmax multiplies by softmax_scale, which it does for
-// nothing as part of its subtraction of the maximum.
-constexpr bool kScaledScores = kAlibi || kBias || (kSignedScale && !kSoftcap);
+// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the softmax multiplies
+// by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
+constexpr bool kScaledScores = kSignedScale && !kSoftcap;
 
-// The softmax takes 2^(softmax_scale * s). Not negative: the maximum of s is that of the scaled scores.
+// The softmax takes 2^(softmax_scale * s). Positive: the maximum of s is that of the scaled scores.
 __device__ __forceinline__ float softmax_scale(const Arguments& args) {
   if constexpr (kScaledScores) return 1.0f;
   return (kSoftcap ? args.softcap : args.scale) * kLog2E;
@@ -616,7 +629,7 @@ struct RowScores {
   Row row[2];
   KeyRange keys[2];            // that the row sees
   int position[2];             // among the keys
-  float slope[2];              // ALiBi's, times log2(e)
+  float slope[2];              // ALiBi's, in the units of s
   const bias_scalar* bias[2];  // rows beyond the sequence have the last one's
   bool bias_in_pairs;          // two neighbouring keys' biases can be loaded at once
   int seqlen_k;
@@ -634,7 +647,7 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
     rows.keys[r] = visible_keys(args, sequence, i);
     rows.position[r] = i + sequence.shift;
     if constexpr (kAlibi)
-      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E;
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E / softmax_scale(args);
     if constexpr (kBias) {
       rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
                      h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
@@ -648,9 +661,9 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
   return rows;
 }
 
-// s += log2(e) * bias of row r. Keys beyond the sequence's are not read.
+// s += factor * bias of row r. Keys beyond the sequence's are not read.
 template <class T, int N>
-__device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, int r, int key) {
+__device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, int r, int key, float factor) {
   const int first = key + threadIdx.x % 32 % 4 * 2;
   const T* const bias = rows.bias[r] + first;
   if (rows.bias_in_pairs && key + 2 * N <= rows.seqlen_k) {
@@ -659,7 +672,7 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
       const auto pair = device::load<T, 2>(bias + 8 * j);
 #pragma unroll
       for (int c = 0; c < 2; ++c)
-        s[4 * j + 2 * r + c] = fmaf(device::to_f32(pair.at[c]), kLog2E, s[4 * j + 2 * r + c]);
+        s[4 * j + 2 * r + c] = fmaf(device::to_f32(pair.at[c]), factor, s[4 * j + 2 * r + c]);
     }
   } else {
 #pragma unroll
@@ -667,13 +680,40 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         if (8 * j + c < rows.seqlen_k - first)
-          s[4 * j + 2 * r + c] = fmaf(device::to_f32(bias[8 * j + c]), kLog2E, s[4 * j + 2 * r + c]);
+          s[4 * j + 2 * r + c] = fmaf(device::to_f32(bias[8 * j + c]), factor, s[4 * j + 2 * r + c]);
       }
     }
   }
 }
 
-// Turns q . k into scores, in units of log2 if kScaledScores. `key` is the tile's first one.
+// s -= slope * |distance between the row's query and the key|.
+template <int N>
+__device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, int key) {
+  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of one head.
+  constexpr bool kRowsShare = kPackedHeads == 1;
+  const int first = key + static_cast<int>(threadIdx.x % 4 * 2);
+  const float distance[2] = {static_cast<float>(first - rows.position[0]), static_cast<float>(first - rows.position[1])};
+  // Under a causal mask no key that is seen lies behind the query: the distance needs no absolute value.
+  const auto term = [&](int r, int column) {
+    return kCausal ? fmaf(rows.slope[r], column, rows.slope[r] * distance[r]) : distance[r] + column;
+  };
+  const auto add = [&](float& x, float term, float slope) {
+    x = kCausal ? x + term : fmaf(-slope, fabsf(term), x);
+  };
+  float before[2] = {term(0, -8), term(0, -7)};
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const float now = term(0, 8 * j + c);
+      add(s[4 * j + c], now, rows.slope[0]);
+      add(s[4 * j + 2 + c], kRowsShare ? before[c] : term(1, 8 * j + c), rows.slope[kRowsShare ? 0 : 1]);
+      before[c] = now;
+    }
+  }
+}
+
+// Turns q . k into scores, in units of 1 / softmax_scale. `key` is the tile's first one.
 template <int N>
 __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
   if constexpr (kSoftcap) {
@@ -682,27 +722,15 @@ __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, cons
     for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
   }
   if constexpr (kScaledScores) {
-    const float factor = (kSoftcap ? args.softcap : args.scale) * kLog2E;
+    const float factor = args.scale * kLog2E;
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      [[maybe_unused]] const float distance =
-          static_cast<float>(key + static_cast<int>(threadIdx.x % 32 % 4 * 2) - rows.position[r]);
-#pragma unroll
-      for (int j = 0; j < N / 4; ++j) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          float& x = s[4 * j + 2 * r + c];
-          if constexpr (!kAlibi) {
-            x *= factor;
-          } else if constexpr (kCausal) {  // no key that is seen lies behind the query
-            x = fmaf(x, factor, fmaf(rows.slope[r], 8 * j + c, rows.slope[r] * distance));
-          } else {
-            x = fmaf(-rows.slope[r], fabsf(distance + (8 * j + c)), x * factor);
-          }
-        }
-      }
-      if constexpr (kBias) add_bias<bias_scalar>(s, rows, r, key);
-    }
+    for (int i = 0; i < N; ++i) s[i] *= factor;
+  }
+  if constexpr (kAlibi) add_alibi(s, rows, key);
+  if constexpr (kBias) {
+    const float factor = kLog2E / softmax_scale(args);
+    add_bias<bias_scalar>(s, rows, 0, key, factor);
+    add_bias<bias_scalar>(s, rows, 1, key, factor);
   }
 }
 
@@ -742,14 +770,11 @@ __device__ __forceinline__ uint4 philox_round(uint4 counter, uint2 key) {
           static_cast<u32>(a >> 32) ^ counter.w ^ key.y, static_cast<u32>(a)};
 }
 
-__device__ __forceinline__ uint4 philox(u64 key, uint4 counter) {
-  uint2 k{static_cast<u32>(key), static_cast<u32>(key >> 32)};
+// `keys` are the rounds' keys, two words each: the key plus multiples of {0x9E3779B9, 0xBB67AE85}. Read from a kernel's
+// parameters they cost neither additions nor registers.
+__device__ __forceinline__ uint4 philox(const u32 (&keys)[14], uint4 counter) {
 #pragma unroll
-  for (int round = 0; round < 7; ++round) {
-    counter = philox_round(counter, k);
-    k.x += 0x9E3779B9;
-    k.y += 0xBB67AE85;
-  }
+  for (int round = 0; round < 7; ++round) counter = philox_round(counter, {keys[2 * round], keys[2 * round + 1]});
   return counter;
 }
 
@@ -766,7 +791,7 @@ struct FragmentPlace {
 __device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
   const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
   const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
-  return device::philox(args.dropout_seed, {static_cast<u32>(offset), static_cast<u32>(offset >> 32),
+  return device::philox(args.dropout_keys, {static_cast<u32>(offset), static_cast<u32>(offset >> 32),
                                             static_cast<u32>(place.row) / 16, static_cast<u32>(key) / 32});
 }
 
@@ -822,6 +847,29 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
         tile[1] = drop<1>(tile[1], keep);
         tile[2] = drop<2>(tile[2], keep);
         tile[3] = drop<3>(tile[3], keep);
+      }
+    }
+  }
+}
+
+// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its neighbour.
+// `key` is the fragment's first one, a multiple of 32.
+template <int N>
+__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place, int key) {
+  static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
+  constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
+#pragma unroll
+  for (int j = 0; j < N / 2; j += 4) {
+    const uint4 bytes = dropout_bytes(args, place, key + 8 * j);
+    const u32 words[4] = {bytes.x, bytes.y, bytes.z, bytes.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const u32 keep = kept(words[i], args.keep_threshold);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        u32 mask;
+        asm("prmt.b32 %0, %1, 0, %2;" : "=r"(mask) : "r"(keep), "r"(kPairs[r]));
+        p[2 * (j + i) + r] &= mask;
       }
     }
   }
@@ -1260,7 +1308,8 @@ struct Softmax {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         float& x = scores[4 * j + i];
-        x = exp2_approx(fmaf(x, scale, offset[i / 2]));
+        x = fmaf(x, scale, offset[i / 2]);
+        x = j % 8 < kPolynomialTiles ? exp2_polynomial(x) : exp2_approx(x);
         added[i] += x;
       }
     }
@@ -1434,9 +1483,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       score(scores, args, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
-    const auto drop = [&](float (&scores)[kBlockN / 2], int n) {
-      if constexpr (kDropout || kProbabilities)
-        apply_dropout(scores, args, work.sequence, {work.batch, work.head, row}, n * kBlockN);
+    // From what softmax leaves to what is multiplied with v.
+    const FragmentPlace place{work.batch, work.head, row};
+    const auto finish = [&](u32 (&probabilities)[kBlockN / 4], float (&scores)[kBlockN / 2], int n) {
+      if constexpr (kProbabilities) apply_dropout(scores, args, work.sequence, place, n * kBlockN);
+      pack(probabilities, scores);
+      if constexpr (kDropout && !kProbabilities) drop_packed(probabilities, args, place, n * kBlockN);
     };
     float out[kBlockV / 2] = {};
     u32 probabilities[kBlockN / 4];
@@ -1452,8 +1504,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, true);
       softmax.first(scores);
-      drop(scores, n);
-      pack(probabilities, scores);
+      finish(probabilities, scores, n);
     }
     if ((kVarlen || kPaged) && work.sequence.seqlen_k < (n + 1) * kBlockN) {
       wait(shared.value_full(tiles.stage), tiles.parity);
@@ -1477,12 +1528,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, !kSeesAll);
       softmax.next(scores);
-      drop(scores, n);
       wgmma_wait<0>();
       pin(out);
       pin(probabilities);
       if (elected) arrive(shared.value_empty(before.stage));
-      pack(probabilities, scores);
+      finish(probabilities, scores, n);
       if constexpr (!kRescaleEarly) softmax.rescale(out);
     }
     if (elected) arrive(shared.query_empty(queries.stage));
