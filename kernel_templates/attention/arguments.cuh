@@ -3,8 +3,8 @@
 // struct.
 #pragma once
 
-// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With packed
-// sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
+// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With
+// packed sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
 struct Arguments {
   const scalar *q, *k, *v;
   scalar* out;
@@ -21,7 +21,7 @@ struct Arguments {
   i64 sink_stride;
   scalar* probabilities;
   i64 probabilities_stride[3];  // batch, head, query
-  u32 dropout_keys[14];  // of the seven rounds of Philox
+  u32 dropout_keys[14];         // of the seven rounds of Philox
   u64 dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have

@@ -1,11 +1,14 @@
-// out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :],   lse[b, h, i] = ln(sum_j exp(s[b, h, i, j]))
-// with the scores s, the keys j that query i sees and all tensors as sprue/ops.h describes them (Attention).
+// out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :]
+// lse[b, h, i]    = ln(sum_j exp(s[b, h, i, j]))
+// with the scores s, the keys j that query i sees, dropout and all tensors as sprue/ops.h describes them
+// (Attention).
 //
-// A block is persistent: its producer warp walks over the tiles of queries that the schedule gives it and copies
-// queries, keys and values into rings of shared memory with the tensor memory accelerator; its consumer warpgroups own
-// 64 rows each and multiply with wgmma. Keys are visited from the last tile to the first with an online softmax. The
-// scores of a tile are multiplied while the values of the tile before are, and softmax of one warpgroup runs under the
-// products of the other (Shah et al. 2024, arXiv:2407.08608). sm_90a only.
+// A block is persistent: its producer warp walks over the tiles of queries that the schedule gives it and
+// copies queries, keys and values into rings of shared memory with the tensor memory accelerator; its
+// consumer warpgroups own 64 rows each and multiply with wgmma. Keys are visited from the last tile to the
+// first with an online softmax. The scores of a tile are multiplied while the values of the tile before are,
+// and softmax of one warpgroup runs under the products of the other (Shah et al. 2024, arXiv:2407.08608).
+// sm_90a only.
 //
 // Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they meet v.
 
@@ -34,25 +37,28 @@ constexpr bool kDropout = ${DROPOUT};
 constexpr bool kProbabilities = ${PROBABILITIES};  // they are written out
 constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of their own
 constexpr bool kPaged = ${PAGED};                  // keys and values are reached through a block table
-constexpr int kPackedHeads = ${PACKED_HEADS};      // tile row r is query r / kPackedHeads, head r % kPackedHeads
-constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
+constexpr int kPackedHeads = ${PACKED_HEADS};   // tile row r is query r / kPackedHeads, head r % kPackedHeads
+constexpr bool kSignedScale = ${SIGNED_SCALE};  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
 constexpr bool kShort = ${SHORT};  // sequences have at most some 1000 queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
-constexpr int kBlockM = ${BLOCK_M};              // query rows per tile, 64 for each consumer warpgroup
-constexpr int kBlockN = ${BLOCK_N};              // keys per tile
-constexpr int kStages = ${STAGES};               // tiles of K and of V in shared memory
-constexpr int kQueryStages = ${QUERY_STAGES};    // tiles of queries: with 2 the next one is loaded early
-constexpr Turns kTurns = Turns::${TURNS};        // when warpgroups issue their products in turn
-constexpr bool kRescaleEarly = ${RESCALE_EARLY};  // the output is rescaled before the products with v, not after
+constexpr int kBlockM = ${BLOCK_M};            // query rows per tile, 64 for each consumer warpgroup
+constexpr int kBlockN = ${BLOCK_N};            // keys per tile
+constexpr int kStages = ${STAGES};             // tiles of K and of V in shared memory
+constexpr int kQueryStages = ${QUERY_STAGES};  // tiles of queries: with 2 the next one is loaded early
+constexpr Turns kTurns = Turns::${TURNS};      // when warpgroups issue their products in turn
+constexpr bool kRescaleEarly = ${RESCALE_EARLY};         // before the products with v, not after
 constexpr bool kRescaleIfNeeded = ${RESCALE_IF_NEEDED};  // only where a maximum has grown
-constexpr int kPolynomialTiles = ${POLYNOMIAL_TILES};  // of 8 tiles of 8 keys, those whose exponentials are multiplied out
+constexpr int kPolynomialTiles = ${POLYNOMIAL_TILES};    // of 8: exponentials without their own unit
 
-static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
-static_assert(kBlockM % 64 == 0 && kBlockM <= 192, "a warpgroup owns 64 rows, and registers suffice for three");
+static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
+              "tiles are copied and multiplied in groups of 8 elements");
+static_assert(kBlockM % 64 == 0 && kBlockM <= 192,
+              "a warpgroup owns 64 rows, and registers suffice for three");
 static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at a time");
-static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
+static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0,
+              "dropout draws its bytes for 32 keys at a time");
 static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody to take turns with");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
 
@@ -64,7 +70,8 @@ constexpr int kThreads = 128 * (1 + kConsumers);
 constexpr int kProducerRegisters = kConsumers == 3 ? 32 : kConsumers == 1 || kPaged ? 72 : 40;
 constexpr int kConsumerRegisters = kConsumers == 3 ? 160 : kConsumers == 1 ? 240 : kPaged ? 216 : 232;
 
-// Columns of out beyond 256 do not fit a warpgroup's registers: they are computed in parts, by tiles of their own.
+// Columns of out beyond 256 do not fit a warpgroup's registers: they are computed in parts, by tiles of their
+// own.
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
 
@@ -89,11 +96,11 @@ constexpr int kValueBytes = kBlockN * kPanelsV * kSwizzleV;
 struct Params {
   TensorMap q, k, v;
   Arguments args;
-  u32* counter;     // the next tile to hand out, if blocks draw their tiles
-  int group;        // query heads that share a head of k and v
-  int row_blocks;   // tiles of queries per head, of the longest sequence
-  int section;      // neighbouring tile columns whose tiles are visited together
-  int box_rows;     // keys per copy: kBlockN, or fewer when pages are smaller
+  u32* counter;    // the next tile to hand out, if blocks draw their tiles
+  int group;       // query heads that share a head of k and v
+  int row_blocks;  // tiles of queries per head, of the longest sequence
+  int section;     // neighbouring tile columns whose tiles are visited together
+  int box_rows;    // keys per copy: kBlockN, or fewer when pages are smaller
 };
 
 //% include "attention/schedule.cuh"
@@ -131,17 +138,18 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (work.batch < 0) break;
 
     const u32 query = row_descriptor(shared.queries(queries.stage, warpgroup));
-    const int row = work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
+    const int row =
+        work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
     const RowScores row_state = row_scores(args, work.sequence, work.batch, work.head, row);
     Softmax softmax(args);
     // From q . k to what softmax works on.
-    const auto modify = [&](float (&scores)[kBlockN / 2], int n, bool may_be_masked) {
+    const auto modify = [&](float(&scores)[kBlockN / 2], int n, bool may_be_masked) {
       score(scores, args, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
     // From what softmax leaves to what is multiplied with v.
     const FragmentPlace place{work.batch, work.head, row};
-    const auto finish = [&](u32 (&probabilities)[kBlockN / 4], float (&scores)[kBlockN / 2], int n) {
+    const auto finish = [&](u32(&probabilities)[kBlockN / 4], float(&scores)[kBlockN / 2], int n) {
       if constexpr (kProbabilities) apply_dropout(scores, args, work.sequence, place, n * kBlockN);
       pack(probabilities, scores);
       if constexpr (kDropout && !kProbabilities) drop_packed(probabilities, args, place, n * kBlockN);
@@ -208,7 +216,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) attention_sm90(const __grid_constant__ Params params) {
+extern "C" __global__ void __launch_bounds__(kThreads, 1)
+    attention_sm90(const __grid_constant__ Params params) {
   extern __shared__ __align__(1024) unsigned char dynamic_shared[];
   const Shared shared(dynamic_shared);
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.

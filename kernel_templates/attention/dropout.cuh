@@ -1,20 +1,23 @@
-// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described there.
+// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described
+// there.
 //
-// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) + lane,
-// row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32 keys, in order.
-// An element is kept if its byte is at most keep_threshold.
+// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) +
+// lane, row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32
+// keys, in order. An element is kept if its byte is at most keep_threshold.
 #pragma once
 
 //% include "device/philox.cuh"
 
-static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities), "16 rows of the pattern are queries of one head");
+static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities),
+              "16 rows of the pattern are queries of one head");
 
 // The place of a fragment. Its rows are queries.
 struct FragmentPlace {
   int batch, head, row;  // the first row, a multiple of 16
 };
 
-// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j + 3].
+// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j +
+// 3].
 __device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
   const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
   const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
@@ -41,7 +44,8 @@ __device__ __forceinline__ float drop(float x, u32 kept) {
 // probabilities[batch, head, row, key] = p of one tile of 8 keys, negative where dropped; `key` is the tile's
 // first one.
 __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, const Arguments& args,
-                                                    const Sequence& sequence, const FragmentPlace& place, int key) {
+                                                    const Sequence& sequence, const FragmentPlace& place,
+                                                    int key) {
   const int row = place.row + static_cast<int>(threadIdx.x % 32 / 4);
   const int column = key + static_cast<int>(threadIdx.x % 4 * 2);
   scalar* const dst = args.probabilities + place.batch * args.probabilities_stride[0] +
@@ -50,12 +54,13 @@ __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, co
   for (int i = 0; i < 4; ++i) {
     const int r = 8 * (i / 2), c = i % 2;
     if (row + r < sequence.seqlen_q && column + c < sequence.seqlen_k)
-      dst[r * args.probabilities_stride[2] + c] = device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
+      dst[r * args.probabilities_stride[2] + c] =
+          device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
   }
 }
 
-// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row sums, which
-// are those without dropout. `key` is the fragment's first one, a multiple of 32.
+// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row
+// sums, which are those without dropout. `key` is the fragment's first one, a multiple of 32.
 template <int N>
 __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& args, const Sequence& sequence,
                                               const FragmentPlace& place, int key) {
@@ -79,10 +84,11 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
   }
 }
 
-// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its neighbour.
-// `key` is the fragment's first one, a multiple of 32.
+// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its
+// neighbour. `key` is the fragment's first one, a multiple of 32.
 template <int N>
-__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place, int key) {
+__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place,
+                                            int key) {
   static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
   constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
 #pragma unroll

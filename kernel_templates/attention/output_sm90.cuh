@@ -1,8 +1,8 @@
 // What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
 #pragma once
 
-// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN. Every
-// warpgroup clears for itself, so that it need not wait for others.
+// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
+// Every warpgroup clears for itself, so that it need not wait for others.
 __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
   const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
 #pragma unroll 1
@@ -14,7 +14,8 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
-// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all lanes.
+// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all
+// lanes.
 __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
 #pragma unroll
   for (int step = 1; step < 4; step *= 2) {
@@ -29,7 +30,8 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
   }
 }
 
-// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one, nothing.
+// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one,
+// nothing.
 class Finished {
  public:
   Finished() = default;
@@ -48,7 +50,8 @@ class Finished {
     }
   }
 
-  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole sectors.
+  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole
+  // sectors.
   __device__ __forceinline__ void write(const Params& params) {
     const Arguments& args = params.args;
     const int quad = threadIdx.x % 4, first_column = part_ * kBlockV;
@@ -58,7 +61,8 @@ class Finished {
       const bool is_row = query < sequence_.seqlen_q;
       const i64 row = sequence_.first_q + query;
       if (kHasLse && is_row && quad == 0 && part_ == 0)
-        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] = lse_[r];
+        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
+            lse_[r];
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;

@@ -1,11 +1,12 @@
-// The producer warp of attention_sm90: copies queries, keys and values of tile after tile into shared memory. Included
-// by the kernel after shared_sm90.cuh.
+// The producer warp of attention_sm90: copies queries, keys and values of tile after tile into shared memory.
+// Included by the kernel after shared_sm90.cuh.
 #pragma once
 
 // Keys or values of tile n. By all producer threads; waits for `empty` first.
 template <int kPanels, int kSwizzle, int kBytes>
-__device__ __forceinline__ void load_keys(const Params& params, const TensorMap& map, const Work& work, int kv_head,
-                                          int n, int column, u32 dst, u32 empty, u32 full, u32 parity, u64 policy) {
+__device__ __forceinline__ void load_keys(const Params& params, const TensorMap& map, const Work& work,
+                                          int kv_head, int n, int column, u32 dst, u32 empty, u32 full,
+                                          u32 parity, u64 policy) {
   const int lane = threadIdx.x;
   if constexpr (kPaged) {
     // Each lane copies the rows of other pages. Rows beyond the sequence may have no page.
@@ -57,9 +58,10 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
         for (int w = 0; w < kConsumers; ++w) {
 #pragma unroll
           for (int p = 0; p < kPanelsK; ++p) {
-            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q, shared.query_full(queries.stage), once,
-                     p * kPanelK, 0, work.sequence.first_q + work.query + w * 64 / kPackedHeads,
-                     work.head / kPackedHeads, batch);
+            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q,
+                     shared.query_full(queries.stage), once, p * kPanelK, 0,
+                     work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads,
+                     batch);
           }
         }
       }
@@ -69,9 +71,9 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
     const int kv_head = work.head / params.group;
 #pragma unroll 1
     for (int n = work.tiles.end - 1; n >= work.tiles.first; --n) {
-      load_keys<kPanelsK, kSwizzleK, kKeyBytes>(params, params.k, work, kv_head, n, 0, shared.keys(tiles.stage),
-                                                shared.key_empty(tiles.stage), shared.key_full(tiles.stage),
-                                                tiles.parity, often);
+      load_keys<kPanelsK, kSwizzleK, kKeyBytes>(params, params.k, work, kv_head, n, 0,
+                                                shared.keys(tiles.stage), shared.key_empty(tiles.stage),
+                                                shared.key_full(tiles.stage), tiles.parity, often);
       load_keys<kPanelsV, kSwizzleV, kValueBytes>(params, params.v, work, kv_head, n, work.part * kBlockV,
                                                   shared.values(tiles.stage), shared.value_empty(tiles.stage),
                                                   shared.value_full(tiles.stage), tiles.parity, often);

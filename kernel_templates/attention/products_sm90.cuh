@@ -1,5 +1,6 @@
-// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their probabilities with
-// a tile of values. Included by the kernel below its constants. By all 128 threads of a warpgroup.
+// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their
+// probabilities with a tile of values. Included by the kernel below its constants. By all 128 threads of a
+// warpgroup.
 #pragma once
 
 // d = a b, or d += a b if `accumulate`; a [64, 16] and b [kBlockN, 16] in shared memory.
@@ -86,5 +87,6 @@ __device__ __forceinline__ void multiply_values(float (&out)[kBlockV / 2], u32 (
 // The accumulator's layout is that of the left operand: rounding is all there is to do.
 __device__ __forceinline__ void pack(u32 (&probabilities)[kBlockN / 4], const float (&scores)[kBlockN / 2]) {
 #pragma unroll
-  for (int i = 0; i < kBlockN / 4; ++i) probabilities[i] = device::pack<scalar>(scores[2 * i], scores[2 * i + 1]);
+  for (int i = 0; i < kBlockN / 4; ++i)
+    probabilities[i] = device::pack<scalar>(scores[2 * i], scores[2 * i + 1]);
 }

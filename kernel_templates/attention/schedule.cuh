@@ -1,8 +1,9 @@
-// Which tiles of queries a persistent block computes, and in which order. Included by an attention kernel after
-// visibility.cuh: uses Params.
+// Which tiles of queries a persistent block computes, and in which order. Included by an attention kernel
+// after visibility.cuh: uses Params.
 #pragma once
 
-// A tile of queries: kBlockM rows of kPackedHeads heads, from query `query` on; columns of part `part` of out.
+// A tile of queries: kBlockM rows of kPackedHeads heads, from query `query` on; columns of part `part` of
+// out.
 struct Work {
   int batch;  // negative: there is no more
   int head, query, part;
@@ -17,12 +18,15 @@ struct Work {
     return work;
   }
   // Whether every query of the tile sees every key of tile n.
-  __device__ __forceinline__ bool is_whole(int n) const { return n < tiles.whole_end && n >= tiles.whole_first; }
+  __device__ __forceinline__ bool is_whole(int n) const {
+    return n < tiles.whole_end && n >= tiles.whole_first;
+  }
 };
 static_assert(sizeof(Work) == 4 * Work::kWords, "work passes through shared memory word by word");
 
 constexpr int kQueriesPerTile = kBlockM / kPackedHeads;
-// Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does it all.
+// Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does
+// it all.
 constexpr int kProducerThreads = kVarlen || kPaged ? 32 : 1;
 
 // Tiles of one sequence that share their queries: head blocks times parts of out.
@@ -45,8 +49,8 @@ __device__ __forceinline__ Work work_at(const Params& params, const Sequence& se
   return work;
 }
 
-// Hands out tile numbers. Blocks whose tiles differ in length draw them from a counter, others go round in turn. By all
-// producer threads.
+// Hands out tile numbers. Blocks whose tiles differ in length draw them from a counter, others go round in
+// turn. By all producer threads.
 class TileNumbers {
  public:
   __device__ __forceinline__ explicit TileNumbers(u32* counter) : counter_(counter), drawn_(blockIdx.x) {}
@@ -62,8 +66,8 @@ class TileNumbers {
     return tile;
   }
 
-  // Every call of next() draws one number, and a block's last call finds no tile: tiles + grid draws in all. Who made
-  // the last of them leaves the counter as it was found.
+  // Every call of next() draws one number, and a block's last call finds no tile: tiles + grid draws in all.
+  // Who made the last of them leaves the counter as it was found.
   __device__ __forceinline__ void finish(int tiles) {
     const int grid = gridDim.x;
     if (counter_ != nullptr && threadIdx.x == 0 && drawn_ == tiles + 2 * grid - 1) *counter_ = 0;
@@ -75,11 +79,12 @@ class TileNumbers {
 };
 
 //% if VARLEN
-// Tiles in the order of their sequences; of one sequence, the latest queries of all heads first. By all lanes of a
-// warp.
+// Tiles in the order of their sequences; of one sequence, the latest queries of all heads first. By all lanes
+// of a warp.
 class Schedule {
  public:
-  __device__ __forceinline__ explicit Schedule(const Params& params) : params_(params), numbers_(params.counter) {
+  __device__ __forceinline__ explicit Schedule(const Params& params)
+      : params_(params), numbers_(params.counter) {
     scan();
   }
 
@@ -109,7 +114,8 @@ class Schedule {
     const int lane = threadIdx.x % 32, batch = first_batch_ + lane;
     tiles_ = 0;
     if (batch < params_.args.batch)
-      tiles_ = ceil_div(sequence_of(params_.args, batch).seqlen_q, kQueriesPerTile) * tile_columns(params_.args);
+      tiles_ =
+          ceil_div(sequence_of(params_.args, batch).seqlen_q, kQueriesPerTile) * tile_columns(params_.args);
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {
       const int below = __shfl_up_sync(0xffffffffu, tiles_, step);
@@ -124,11 +130,12 @@ class Schedule {
   int tiles_;
 };
 //% else
-// All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section stay in L2;
-// of a section, the latest queries, which see most keys, come first.
+// All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section
+// stay in L2; of a section, the latest queries, which see most keys, come first.
 class Schedule {
  public:
-  __device__ __forceinline__ explicit Schedule(const Params& params) : params_(params), numbers_(params.counter) {}
+  __device__ __forceinline__ explicit Schedule(const Params& params)
+      : params_(params), numbers_(params.counter) {}
 
   __device__ __forceinline__ Work next() {
     const int tile = numbers_.next();

@@ -1,5 +1,5 @@
-// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by an
-// attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
+// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by
+// an attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
 //
 // A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
@@ -9,8 +9,8 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 constexpr bool kBias = device::is_given<bias_scalar>;
-// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the softmax multiplies
-// by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
+// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
+// softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
 constexpr bool kScaledScores = kSignedScale && !kSoftcap;
 
 // The softmax takes 2^(softmax_scale * s). Positive: the maximum of s is that of the scaled scores.
@@ -30,7 +30,8 @@ __device__ __forceinline__ Row row_of(int row, int head) {
   return {static_cast<int>(r / kPackedHeads), head + static_cast<int>(r % kPackedHeads)};
 }
 
-// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs nothing.
+// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs
+// nothing.
 struct RowScores {
   Row row[2];
   KeyRange keys[2];            // that the row sees
@@ -42,8 +43,8 @@ struct RowScores {
 };
 
 // `row` is the fragment's first one.
-__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch, int head,
-                                                int row) {
+__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch,
+                                                int head, int row) {
   RowScores rows;
   rows.seqlen_k = sequence.seqlen_k;
 #pragma unroll
@@ -53,7 +54,8 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
     rows.keys[r] = visible_keys(args, sequence, i);
     rows.position[r] = i + sequence.shift;
     if constexpr (kAlibi)
-      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E / softmax_scale(args);
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E /
+                      softmax_scale(args);
     if constexpr (kBias) {
       rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
                      h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
@@ -95,10 +97,12 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
 // s -= slope * |distance between the row's query and the key|.
 template <int N>
 __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, int key) {
-  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of one head.
+  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of
+  // one head.
   constexpr bool kRowsShare = kPackedHeads == 1;
   const int first = key + static_cast<int>(threadIdx.x % 4 * 2);
-  const float distance[2] = {static_cast<float>(first - rows.position[0]), static_cast<float>(first - rows.position[1])};
+  const float distance[2] = {static_cast<float>(first - rows.position[0]),
+                             static_cast<float>(first - rows.position[1])};
   // Under a causal mask no key that is seen lies behind the query: the distance needs no absolute value.
   const auto term = [&](int r, int column) {
     return kCausal ? fmaf(rows.slope[r], column, rows.slope[r] * distance[r]) : distance[r] + column;

@@ -1,5 +1,5 @@
-// What a block of attention_sm90 keeps in shared memory, and the barriers through which the producer and the consumers
-// hand it over. Included by the kernel below its constants.
+// What a block of attention_sm90 keeps in shared memory, and the barriers through which the producer and the
+// consumers hand it over. Included by the kernel below its constants.
 #pragma once
 
 // Named barriers: one per consumer warpgroup for its own threads, and one for its turn.
@@ -7,11 +7,13 @@ constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 4;
 
 struct Shared {
-  static constexpr int kTileBytes = kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
+  static constexpr int kTileBytes =
+      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
-  __device__ __forceinline__ explicit Shared(const void* memory) : base((shared_address(memory) + 1023) & ~1023u) {}
+  __device__ __forceinline__ explicit Shared(const void* memory)
+      : base((shared_address(memory) + 1023) & ~1023u) {}
 
   // Of one warpgroup.
   __device__ __forceinline__ u32 queries(int stage, int warpgroup) const {
@@ -28,8 +30,12 @@ struct Shared {
   __device__ __forceinline__ u32 query_full(int stage) const { return barrier(stage); }
   __device__ __forceinline__ u32 query_empty(int stage) const { return barrier(kQueryStages + stage); }
   __device__ __forceinline__ u32 key_full(int stage) const { return barrier(2 * kQueryStages + stage); }
-  __device__ __forceinline__ u32 key_empty(int stage) const { return barrier(2 * kQueryStages + kStages + stage); }
-  __device__ __forceinline__ u32 value_full(int stage) const { return barrier(2 * kQueryStages + 2 * kStages + stage); }
+  __device__ __forceinline__ u32 key_empty(int stage) const {
+    return barrier(2 * kQueryStages + kStages + stage);
+  }
+  __device__ __forceinline__ u32 value_full(int stage) const {
+    return barrier(2 * kQueryStages + 2 * kStages + stage);
+  }
   __device__ __forceinline__ u32 value_empty(int stage) const {
     return barrier(2 * kQueryStages + 3 * kStages + stage);
   }
@@ -65,7 +71,9 @@ struct Shared {
   }
 
  private:
-  __device__ __forceinline__ u32 barrier(int index) const { return base + kTileBytes + 8 * index; }
+  __device__ __forceinline__ u32 barrier(int index) const {
+    return base + kTileBytes + 8 * index;
+  }
   __device__ __forceinline__ u32 work(int stage) const {
     return barrier(2 * kQueryStages + 4 * kStages) + stage * static_cast<int>(sizeof(Work));
   }

@@ -1,5 +1,5 @@
-// The online softmax of attention_sm90, of the two rows that a thread holds of its warp's sixteen; fragments are as
-// scores.cuh describes them. Included by the kernel.
+// The online softmax of attention_sm90, of the two rows that a thread holds of its warp's sixteen; fragments
+// are as scores.cuh describes them. Included by the kernel.
 #pragma once
 
 struct Softmax {
@@ -13,8 +13,8 @@ struct Softmax {
   __device__ __forceinline__ void first(float (&scores)[kBlockN / 2]) { update<true>(scores); }
   __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
 
-  // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which hides
-  // their latency.
+  // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
+  // hides their latency.
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
     float raised[4];

@@ -27,8 +27,8 @@ __device__ __forceinline__ KeyRange visible_keys(const Arguments& args, const Se
   return keys;
 }
 
-// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose keys
-// every query of the block sees.
+// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose
+// keys every query of the block sees.
 struct TileRange {
   int first, end, whole_first, whole_end;
 };
@@ -37,7 +37,8 @@ struct TileRange {
 __device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const Sequence& sequence, int query,
                                                    int queries) {
   const KeyRange head = visible_keys(args, sequence, query);
-  const KeyRange tail = kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
+  const KeyRange tail =
+      kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
   if (tail.end <= head.first) return {};
   return {head.first / kBlockN, (tail.end + kBlockN - 1) / kBlockN, (tail.first + kBlockN - 1) / kBlockN,
           max(head.end, 0) / kBlockN};

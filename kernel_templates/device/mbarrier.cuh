@@ -1,13 +1,14 @@
-// Barriers in shared memory that count threads and bytes (mbarrier, sm_90 and later), and the hardware's sixteen
-// named barriers.
+// Barriers in shared memory that count threads and bytes (mbarrier, sm_90 and later), and the hardware's
+// sixteen named barriers.
 #pragma once
 
 //% include "device/types.cuh"
 
 namespace device {
 
-// A barrier completes a phase when `arrivals` threads have arrived and all bytes announced have been copied; phases
-// have parity 0, 1, 0, ... By one thread; fence_barrier_init() and a block barrier come before the first use.
+// A barrier completes a phase when `arrivals` threads have arrived and all bytes announced have been copied;
+// phases have parity 0, 1, 0, ... By one thread; fence_barrier_init() and a block barrier come before the
+// first use.
 __device__ __forceinline__ void init_barrier(u32 barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
@@ -23,10 +24,12 @@ __device__ __forceinline__ void arrive(u32 barrier) {
 
 // Arrives and announces `bytes` of asynchronous copies that the phase has to wait for.
 __device__ __forceinline__ void arrive_and_expect(u32 barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 }
 
-// Waits until the phase of this parity is complete. A new barrier counts as having completed a phase of parity 1.
+// Waits until the phase of this parity is complete. A new barrier counts as having completed a phase of
+// parity 1.
 __device__ __forceinline__ void wait(u32 barrier, u32 parity) {
   asm volatile(
       "{\n"
@@ -39,8 +42,8 @@ __device__ __forceinline__ void wait(u32 barrier, u32 parity) {
       : "memory");
 }
 
-// Named barrier `id` of 1 to 15 (0 is __syncthreads()): waits for, or only announces to, `threads` threads in all.
-// By whole warps.
+// Named barrier `id` of 1 to 15 (0 is __syncthreads()): waits for, or only announces to, `threads` threads in
+// all. By whole warps.
 __device__ __forceinline__ void named_sync(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }

@@ -22,26 +22,29 @@ __device__ __forceinline__ u64 evict_last_policy() {
   return policy;
 }
 
-// Loads the box at (c0, c1, ...), innermost dimension first, into shared memory; counts its bytes on `barrier`.
-// What lies outside the tensor becomes zeros, and counts too.
-__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0, int c1, int c2,
-                                         int c3) {
+// Loads the box at (c0, c1, ...), innermost dimension first, into shared memory; counts its bytes on
+// `barrier`. What lies outside the tensor becomes zeros, and counts too.
+__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0,
+                                         int c1, int c2, int c3) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, "
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1, {%3, "
       "%4, %5, %6}], [%2], %7;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "l"(policy)
       : "memory");
 }
-__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0, int c1, int c2,
-                                         int c3, int c4) {
+__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0,
+                                         int c1, int c2, int c3, int c4) {
   asm volatile(
-      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, "
+      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1, {%3, "
       "%4, %5, %6, %7}], [%2], %8;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4), "l"(policy)
       : "memory");
 }
 
-// Orders this thread's ordinary accesses to shared memory before asynchronous ones that others start after a barrier.
+// Orders this thread's ordinary accesses to shared memory before asynchronous ones that others start after a
+// barrier.
 __device__ __forceinline__ void fence_async_proxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }

@@ -57,7 +57,8 @@ void attention(Runtime& runtime, const Attention& args, Stream stream) {
       impl.kernel(problem.key(device), stream, [&] { return choose(impl, problem, device); });
   const unsigned tiles = count_tiles(layout, problem, kernel.launch, arguments);
   if (kernel.id == kernel_id(kAttentionSm90)) {
-    std::uint32_t* const counter = tiles_differ(problem) ? impl.tile_counters().take(device, stream) : nullptr;
+    std::uint32_t* const counter =
+        tiles_differ(problem) ? impl.tile_counters().take(device, stream) : nullptr;
     const AttentionSm90Params params = sm90_params(args, layout, problem, arguments, kernel, counter);
     impl.launch(kernel, std::min(tiles, static_cast<unsigned>(kernel.multiprocessors)), stream, &params);
   } else {

@@ -63,7 +63,8 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.sm90 =
       !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 && has_tensor_maps(views);
   // Wider heads have one schedule for all lengths.
-  problem.is_short = problem.sm90 && !args.batch_invariant && std::max(problem.head_dim, problem.head_dim_v) <= 96 &&
+  problem.is_short = problem.sm90 && !args.batch_invariant &&
+                     std::max(problem.head_dim, problem.head_dim_v) <= 96 &&
                      mean_queries(layout, arguments) <= 1024;
   return problem;
 }

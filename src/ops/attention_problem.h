@@ -22,7 +22,8 @@ struct AttentionProblem {
   bool softcap = false, alibi = false, sinks = false, signed_scale = false;
   bool dropout = false, probabilities = false;
   bool varlen = false, paged = false, has_lse = false;
-  bool is_short = false;  ///< Few queries, where that changes the schedule of attention_sm90, which alone knows it.
+  bool is_short =
+      false;  ///< Few queries, where that changes the schedule of attention_sm90, which alone knows it.
   bool sm90 = false;  ///< Whether attention_sm90 may do it, should the device have it. Not a parameter.
 
   /// Packed without loss.

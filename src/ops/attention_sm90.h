@@ -14,16 +14,16 @@ struct AttentionSm90Params {
   int group, row_blocks, section, box_rows;
 };
 
-/// Whether tensor maps can describe q, k and v, which are 16-byte aligned: no stride runs backwards or reaches
-/// 2^40 bytes.
+/// Whether tensor maps can describe q, k and v, which are 16-byte aligned: no stride runs backwards or
+/// reaches 2^40 bytes.
 bool has_tensor_maps(const AttentionViews& views);
 
 /// Whether tiles differ in how many keys they visit: blocks then draw them from a counter.
 bool tiles_differ(const AttentionProblem& problem);
 
-/// How many neighbouring heads have their tiles visited together. Where tiles differ, as many as have their keys
-/// and values in L2 together, but enough that every block finds a tile, else those that share them. Whole
-/// groups of one sequence.
+/// How many neighbouring heads have their tiles visited together. Where tiles differ, as many as have their
+/// keys and values in L2 together, but enough that every block finds a tile, else those that share them.
+/// Whole groups of one sequence.
 int heads_per_section(const AttentionProblem& problem, const AttentionArguments& arguments,
                       std::int64_t l2_bytes);
 

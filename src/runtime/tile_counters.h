@@ -11,13 +11,14 @@
 
 namespace sprue {
 
-/// Counters in device memory, all zero between launches: a kernel leaves its counter as it found it, so nothing has to
-/// be cleared. Launches of one stream run one after the other and share a counter. A launch that is captured into a
-/// graph gets one of its own: only that node ever uses it, and a node never runs beside itself, because it would write
-/// the same output. Thread-safe.
+/// Counters in device memory, all zero between launches: a kernel leaves its counter as it found it, so
+/// nothing has to be cleared. Launches of one stream run one after the other and share a counter. A launch
+/// that is captured into a graph gets one of its own: only that node ever uses it, and a node never runs
+/// beside itself, because it would write the same output. Thread-safe.
 class TileCounters {
  public:
-  /// Makes the counters of a device, which is current, unless there are any. Not while a stream is being captured.
+  /// Makes the counters of a device, which is current, unless there are any. Not while a stream is being
+  /// captured.
   void reserve(int device);
   /// nullptr when the device has no counters or none is left: the kernel then hands out its tiles in turn.
   std::uint32_t* take(int device, Stream stream);

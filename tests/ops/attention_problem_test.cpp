@@ -126,7 +126,8 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
       "SOFTCAP=true VARLEN=true WINDOW=true");
 }
 
-TEST_CASE("attention: narrow heads have a kernel of their own for short sequences, unless it is to be invariant") {
+TEST_CASE(
+    "attention: narrow heads have a kernel of their own for short sequences, unless it is to be invariant") {
   const auto is_short = [](std::int64_t seqlen, std::int64_t head_dim, bool invariant, bool portable) {
     Attention args = good();
     args.q = tensor(2, {2, seqlen, 6, head_dim});

@@ -89,8 +89,8 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for. Relative
-// error 2^-13; 0 below 2^-126.
+// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
+// Relative error 2^-13; 0 below 2^-126.
 __device__ __forceinline__ float exp2_polynomial(float x) {
   constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: a sum with it has the integer in its low bits
   const float shifted = x + kRounder;
@@ -394,8 +394,8 @@ constexpr int kTileBytesV = 2 * kBlockN * kPitchV;
 // kernel below its constants: uses scalar and the features' flags. src/ops/attention_arguments.h has the same
 // struct.
 
-// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With packed
-// sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
+// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With
+// packed sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
 struct Arguments {
   const scalar *q, *k, *v;
   scalar* out;
@@ -412,7 +412,7 @@ struct Arguments {
   i64 sink_stride;
   scalar* probabilities;
   i64 probabilities_stride[3];  // batch, head, query
-  u32 dropout_keys[14];  // of the seven rounds of Philox
+  u32 dropout_keys[14];         // of the seven rounds of Philox
   u64 dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have
@@ -477,8 +477,8 @@ __device__ __forceinline__ KeyRange visible_keys(const Arguments& args, const Se
   return keys;
 }
 
-// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose keys
-// every query of the block sees.
+// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose
+// keys every query of the block sees.
 struct TileRange {
   int first, end, whole_first, whole_end;
 };
@@ -487,14 +487,15 @@ struct TileRange {
 __device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const Sequence& sequence, int query,
                                                    int queries) {
   const KeyRange head = visible_keys(args, sequence, query);
-  const KeyRange tail = kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
+  const KeyRange tail =
+      kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
   if (tail.end <= head.first) return {};
   return {head.first / kBlockN, (tail.end + kBlockN - 1) / kBlockN, (tail.first + kBlockN - 1) / kBlockN,
           max(head.end, 0) / kBlockN};
 }
 
-// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by an
-// attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
+// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by
+// an attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
 //
 // A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
@@ -503,8 +504,8 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 constexpr bool kBias = device::is_given<bias_scalar>;
-// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the softmax multiplies
-// by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
+// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
+// softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
 constexpr bool kScaledScores = kSignedScale && !kSoftcap;
 
 // The softmax takes 2^(softmax_scale * s). Positive: the maximum of s is that of the scaled scores.
@@ -524,7 +525,8 @@ __device__ __forceinline__ Row row_of(int row, int head) {
   return {static_cast<int>(r / kPackedHeads), head + static_cast<int>(r % kPackedHeads)};
 }
 
-// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs nothing.
+// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs
+// nothing.
 struct RowScores {
   Row row[2];
   KeyRange keys[2];            // that the row sees
@@ -536,8 +538,8 @@ struct RowScores {
 };
 
 // `row` is the fragment's first one.
-__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch, int head,
-                                                int row) {
+__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch,
+                                                int head, int row) {
   RowScores rows;
   rows.seqlen_k = sequence.seqlen_k;
 #pragma unroll
@@ -547,7 +549,8 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
     rows.keys[r] = visible_keys(args, sequence, i);
     rows.position[r] = i + sequence.shift;
     if constexpr (kAlibi)
-      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E / softmax_scale(args);
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E /
+                      softmax_scale(args);
     if constexpr (kBias) {
       rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
                      h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
@@ -589,10 +592,12 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
 // s -= slope * |distance between the row's query and the key|.
 template <int N>
 __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, int key) {
-  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of one head.
+  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of
+  // one head.
   constexpr bool kRowsShare = kPackedHeads == 1;
   const int first = key + static_cast<int>(threadIdx.x % 4 * 2);
-  const float distance[2] = {static_cast<float>(first - rows.position[0]), static_cast<float>(first - rows.position[1])};
+  const float distance[2] = {static_cast<float>(first - rows.position[0]),
+                             static_cast<float>(first - rows.position[1])};
   // Under a causal mask no key that is seen lies behind the query: the distance needs no absolute value.
   const auto term = [&](int r, int column) {
     return kCausal ? fmaf(rows.slope[r], column, rows.slope[r] * distance[r]) : distance[r] + column;
@@ -653,14 +658,15 @@ __device__ __forceinline__ void mask(float (&s)[N], const RowScores& rows, int k
   }
 }
 
-// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described there.
+// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described
+// there.
 //
-// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) + lane,
-// row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32 keys, in order.
-// An element is kept if its byte is at most keep_threshold.
+// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) +
+// lane, row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32
+// keys, in order. An element is kept if its byte is at most keep_threshold.
 
-// Philox 4x32 with 7 rounds: 16 random bytes for each pair of key and counter (Salmon et al. 2011, "Parallel random
-// numbers: as easy as 1, 2, 3").
+// Philox 4x32 with 7 rounds: 16 random bytes for each pair of key and counter (Salmon et al. 2011, "Parallel
+// random numbers: as easy as 1, 2, 3").
 
 namespace device {
 
@@ -670,24 +676,27 @@ __device__ __forceinline__ uint4 philox_round(uint4 counter, uint2 key) {
           static_cast<u32>(a >> 32) ^ counter.w ^ key.y, static_cast<u32>(a)};
 }
 
-// `keys` are the rounds' keys, two words each: the key plus multiples of {0x9E3779B9, 0xBB67AE85}. Read from a kernel's
-// parameters they cost neither additions nor registers.
+// `keys` are the rounds' keys, two words each: the key plus multiples of {0x9E3779B9, 0xBB67AE85}. Read from
+// a kernel's parameters they cost neither additions nor registers.
 __device__ __forceinline__ uint4 philox(const u32 (&keys)[14], uint4 counter) {
 #pragma unroll
-  for (int round = 0; round < 7; ++round) counter = philox_round(counter, {keys[2 * round], keys[2 * round + 1]});
+  for (int round = 0; round < 7; ++round)
+    counter = philox_round(counter, {keys[2 * round], keys[2 * round + 1]});
   return counter;
 }
 
 }  // namespace device
 
-static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities), "16 rows of the pattern are queries of one head");
+static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities),
+              "16 rows of the pattern are queries of one head");
 
 // The place of a fragment. Its rows are queries.
 struct FragmentPlace {
   int batch, head, row;  // the first row, a multiple of 16
 };
 
-// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j + 3].
+// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j +
+// 3].
 __device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
   const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
   const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
@@ -714,7 +723,8 @@ __device__ __forceinline__ float drop(float x, u32 kept) {
 // probabilities[batch, head, row, key] = p of one tile of 8 keys, negative where dropped; `key` is the tile's
 // first one.
 __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, const Arguments& args,
-                                                    const Sequence& sequence, const FragmentPlace& place, int key) {
+                                                    const Sequence& sequence, const FragmentPlace& place,
+                                                    int key) {
   const int row = place.row + static_cast<int>(threadIdx.x % 32 / 4);
   const int column = key + static_cast<int>(threadIdx.x % 4 * 2);
   scalar* const dst = args.probabilities + place.batch * args.probabilities_stride[0] +
@@ -723,12 +733,13 @@ __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, co
   for (int i = 0; i < 4; ++i) {
     const int r = 8 * (i / 2), c = i % 2;
     if (row + r < sequence.seqlen_q && column + c < sequence.seqlen_k)
-      dst[r * args.probabilities_stride[2] + c] = device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
+      dst[r * args.probabilities_stride[2] + c] =
+          device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
   }
 }
 
-// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row sums, which
-// are those without dropout. `key` is the fragment's first one, a multiple of 32.
+// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row
+// sums, which are those without dropout. `key` is the fragment's first one, a multiple of 32.
 template <int N>
 __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& args, const Sequence& sequence,
                                               const FragmentPlace& place, int key) {
@@ -752,10 +763,11 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
   }
 }
 
-// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its neighbour.
-// `key` is the fragment's first one, a multiple of 32.
+// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its
+// neighbour. `key` is the fragment's first one, a multiple of 32.
 template <int N>
-__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place, int key) {
+__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place,
+                                            int key) {
   static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
   constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
 #pragma unroll

@@ -1,13 +1,16 @@
 // Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=128 BLOCK_N=128 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=false STAGES=2 TURNS=steps
 
-// out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :],   lse[b, h, i] = ln(sum_j exp(s[b, h, i, j]))
-// with the scores s, the keys j that query i sees and all tensors as sprue/ops.h describes them (Attention).
+// out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :]
+// lse[b, h, i]    = ln(sum_j exp(s[b, h, i, j]))
+// with the scores s, the keys j that query i sees, dropout and all tensors as sprue/ops.h describes them
+// (Attention).
 //
-// A block is persistent: its producer warp walks over the tiles of queries that the schedule gives it and copies
-// queries, keys and values into rings of shared memory with the tensor memory accelerator; its consumer warpgroups own
-// 64 rows each and multiply with wgmma. Keys are visited from the last tile to the first with an online softmax. The
-// scores of a tile are multiplied while the values of the tile before are, and softmax of one warpgroup runs under the
-// products of the other (Shah et al. 2024, arXiv:2407.08608). sm_90a only.
+// A block is persistent: its producer warp walks over the tiles of queries that the schedule gives it and
+// copies queries, keys and values into rings of shared memory with the tensor memory accelerator; its
+// consumer warpgroups own 64 rows each and multiply with wgmma. Keys are visited from the last tile to the
+// first with an online softmax. The scores of a tile are multiplied while the values of the tile before are,
+// and softmax of one warpgroup runs under the products of the other (Shah et al. 2024, arXiv:2407.08608).
+// sm_90a only.
 //
 // Scores, row sums and output accumulate in f32; probabilities are rounded to scalar before they meet v.
 
@@ -90,8 +93,8 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for. Relative
-// error 2^-13; 0 below 2^-126.
+// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
+// Relative error 2^-13; 0 below 2^-126.
 __device__ __forceinline__ float exp2_polynomial(float x) {
   constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: a sum with it has the integer in its low bits
   const float shifted = x + kRounder;
@@ -222,13 +225,14 @@ __device__ __forceinline__ float lane_sum(float x) {
 
 }  // namespace device
 
-// Barriers in shared memory that count threads and bytes (mbarrier, sm_90 and later), and the hardware's sixteen
-// named barriers.
+// Barriers in shared memory that count threads and bytes (mbarrier, sm_90 and later), and the hardware's
+// sixteen named barriers.
 
 namespace device {
 
-// A barrier completes a phase when `arrivals` threads have arrived and all bytes announced have been copied; phases
-// have parity 0, 1, 0, ... By one thread; fence_barrier_init() and a block barrier come before the first use.
+// A barrier completes a phase when `arrivals` threads have arrived and all bytes announced have been copied;
+// phases have parity 0, 1, 0, ... By one thread; fence_barrier_init() and a block barrier come before the
+// first use.
 __device__ __forceinline__ void init_barrier(u32 barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
@@ -244,10 +248,12 @@ __device__ __forceinline__ void arrive(u32 barrier) {
 
 // Arrives and announces `bytes` of asynchronous copies that the phase has to wait for.
 __device__ __forceinline__ void arrive_and_expect(u32 barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 }
 
-// Waits until the phase of this parity is complete. A new barrier counts as having completed a phase of parity 1.
+// Waits until the phase of this parity is complete. A new barrier counts as having completed a phase of
+// parity 1.
 __device__ __forceinline__ void wait(u32 barrier, u32 parity) {
   asm volatile(
       "{\n"
@@ -260,8 +266,8 @@ __device__ __forceinline__ void wait(u32 barrier, u32 parity) {
       : "memory");
 }
 
-// Named barrier `id` of 1 to 15 (0 is __syncthreads()): waits for, or only announces to, `threads` threads in all.
-// By whole warps.
+// Named barrier `id` of 1 to 15 (0 is __syncthreads()): waits for, or only announces to, `threads` threads in
+// all. By whole warps.
 __device__ __forceinline__ void named_sync(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -331,55 +337,59 @@ __device__ __forceinline__ u64 evict_last_policy() {
   return policy;
 }
 
-// Loads the box at (c0, c1, ...), innermost dimension first, into shared memory; counts its bytes on `barrier`.
-// What lies outside the tensor becomes zeros, and counts too.
-__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0, int c1, int c2,
-                                         int c3) {
+// Loads the box at (c0, c1, ...), innermost dimension first, into shared memory; counts its bytes on
+// `barrier`. What lies outside the tensor becomes zeros, and counts too.
+__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0,
+                                         int c1, int c2, int c3) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, "
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1, {%3, "
       "%4, %5, %6}], [%2], %7;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "l"(policy)
       : "memory");
 }
-__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0, int c1, int c2,
-                                         int c3, int c4) {
+__device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barrier, u64 policy, int c0,
+                                         int c1, int c2, int c3, int c4) {
   asm volatile(
-      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, "
+      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1, {%3, "
       "%4, %5, %6, %7}], [%2], %8;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4), "l"(policy)
       : "memory");
 }
 
-// Orders this thread's ordinary accesses to shared memory before asynchronous ones that others start after a barrier.
+// Orders this thread's ordinary accesses to shared memory before asynchronous ones that others start after a
+// barrier.
 __device__ __forceinline__ void fence_async_proxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 }  // namespace device
 
-// Warpgroup matrix multiply-accumulate (wgmma, sm_90a): operand descriptors and the order of asynchronous groups.
-// Every function is executed by all 128 threads of a warpgroup. The instructions themselves have up to 128 operands
-// and are written out where they are used.
+// Warpgroup matrix multiply-accumulate (wgmma, sm_90a): operand descriptors and the order of asynchronous
+// groups. Every function is executed by all 128 threads of a warpgroup. The instructions themselves have up
+// to 128 operands and are written out where they are used.
 //
-// Operands in shared memory are tiles of 16-bit elements stored as panels: panel p holds columns [p * kPanel, (p + 1) *
-// kPanel) as rows of kSwizzle = 2 * kPanel bytes, whose 16-byte chunks are permuted as the copy engine's swizzle of
-// that width does. A panel starts at a multiple of 1024 bytes.
+// Operands in shared memory are tiles of 16-bit elements stored as panels: panel p holds columns [p * kPanel,
+// (p + 1) * kPanel) as rows of kSwizzle = 2 * kPanel bytes, whose 16-byte chunks are permuted as the copy
+// engine's swizzle of that width does. A panel starts at a multiple of 1024 bytes.
 
 namespace device {
 
-// A descriptor is 64 bits wide. Its high word is the same for all tiles of one width; its low word holds the address in
-// units of 16 bytes and is what one adds to in order to step through a tile.
+// A descriptor is 64 bits wide. Its high word is the same for all tiles of one width; its low word holds the
+// address in units of 16 bytes and is what one adds to in order to step through a tile.
 __host__ __device__ constexpr u32 descriptor_high(int swizzle) {
   return static_cast<u32>(8 * swizzle / 16) | (swizzle == 128 ? 1u : swizzle == 64 ? 2u : 3u) << 30;
 }
 
-// The low word for a tile whose rows are contiguous along the dimension that is summed over. A step of 16 columns is 32
-// bytes.
+// The low word for a tile whose rows are contiguous along the dimension that is summed over. A step of 16
+// columns is 32 bytes.
 __device__ __forceinline__ u32 row_descriptor(u32 address) {
   return address >> 4;
 }
 
-// The low word for a tile whose rows are the dimension that is summed over. A step of 16 rows is 16 * kSwizzle bytes.
+// The low word for a tile whose rows are the dimension that is summed over. A step of 16 rows is 16 *
+// kSwizzle bytes.
 template <int kPanelBytes>
 __device__ __forceinline__ u32 column_descriptor(u32 address) {
   return (address >> 4) + (kPanelBytes / 16 << 16);
@@ -401,8 +411,8 @@ __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
-// Keeps the compiler from moving accesses to these registers across this point: it does not know that an instruction
-// in flight uses them.
+// Keeps the compiler from moving accesses to these registers across this point: it does not know that an
+// instruction in flight uses them.
 template <int kCount>
 __device__ __forceinline__ void pin(float (&registers)[kCount]) {
 #pragma unroll
@@ -443,25 +453,28 @@ constexpr bool kDropout = false;
 constexpr bool kProbabilities = false;  // they are written out
 constexpr bool kVarlen = false;                // sequences have lengths of their own
 constexpr bool kPaged = false;                  // keys and values are reached through a block table
-constexpr int kPackedHeads = 1;      // tile row r is query r / kPackedHeads, head r % kPackedHeads
-constexpr bool kSignedScale = false;     // the scale may be less than 1e-20: zero or negative
+constexpr int kPackedHeads = 1;   // tile row r is query r / kPackedHeads, head r % kPackedHeads
+constexpr bool kSignedScale = false;  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = true;
 constexpr bool kShort = false;  // sequences have at most some 1000 queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
-constexpr int kBlockM = 128;              // query rows per tile, 64 for each consumer warpgroup
-constexpr int kBlockN = 128;              // keys per tile
-constexpr int kStages = 2;               // tiles of K and of V in shared memory
-constexpr int kQueryStages = 2;    // tiles of queries: with 2 the next one is loaded early
-constexpr Turns kTurns = Turns::steps;        // when warpgroups issue their products in turn
-constexpr bool kRescaleEarly = false;  // the output is rescaled before the products with v, not after
+constexpr int kBlockM = 128;            // query rows per tile, 64 for each consumer warpgroup
+constexpr int kBlockN = 128;            // keys per tile
+constexpr int kStages = 2;             // tiles of K and of V in shared memory
+constexpr int kQueryStages = 2;  // tiles of queries: with 2 the next one is loaded early
+constexpr Turns kTurns = Turns::steps;      // when warpgroups issue their products in turn
+constexpr bool kRescaleEarly = false;         // before the products with v, not after
 constexpr bool kRescaleIfNeeded = false;  // only where a maximum has grown
-constexpr int kPolynomialTiles = 0;  // of 8 tiles of 8 keys, those whose exponentials are multiplied out
+constexpr int kPolynomialTiles = 0;    // of 8: exponentials without their own unit
 
-static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
-static_assert(kBlockM % 64 == 0 && kBlockM <= 192, "a warpgroup owns 64 rows, and registers suffice for three");
+static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
+              "tiles are copied and multiplied in groups of 8 elements");
+static_assert(kBlockM % 64 == 0 && kBlockM <= 192,
+              "a warpgroup owns 64 rows, and registers suffice for three");
 static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at a time");
-static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
+static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0,
+              "dropout draws its bytes for 32 keys at a time");
 static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody to take turns with");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
 
@@ -473,7 +486,8 @@ constexpr int kThreads = 128 * (1 + kConsumers);
 constexpr int kProducerRegisters = kConsumers == 3 ? 32 : kConsumers == 1 || kPaged ? 72 : 40;
 constexpr int kConsumerRegisters = kConsumers == 3 ? 160 : kConsumers == 1 ? 240 : kPaged ? 216 : 232;
 
-// Columns of out beyond 256 do not fit a warpgroup's registers: they are computed in parts, by tiles of their own.
+// Columns of out beyond 256 do not fit a warpgroup's registers: they are computed in parts, by tiles of their
+// own.
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
 
@@ -494,8 +508,8 @@ constexpr int kValueBytes = kBlockN * kPanelsV * kSwizzleV;
 // kernel below its constants: uses scalar and the features' flags. src/ops/attention_arguments.h has the same
 // struct.
 
-// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With packed
-// sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
+// Tensors as sprue/ops.h describes them; strides in elements. A pointer is null where nothing was given. With
+// packed sequences the batch stride is 0; with pages the batch stride of k and v is a page's.
 struct Arguments {
   const scalar *q, *k, *v;
   scalar* out;
@@ -512,7 +526,7 @@ struct Arguments {
   i64 sink_stride;
   scalar* probabilities;
   i64 probabilities_stride[3];  // batch, head, query
-  u32 dropout_keys[14];  // of the seven rounds of Philox
+  u32 dropout_keys[14];         // of the seven rounds of Philox
   u64 dropout_offset;
   int batch, heads, kv_heads;
   int seqlen_q, seqlen_k;  // of every sequence, or the most that one can have
@@ -577,8 +591,8 @@ __device__ __forceinline__ KeyRange visible_keys(const Arguments& args, const Se
   return keys;
 }
 
-// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose keys
-// every query of the block sees.
+// The tiles that a block of queries visits, [first, end), and those of them, [whole_first, whole_end), whose
+// keys every query of the block sees.
 struct TileRange {
   int first, end, whole_first, whole_end;
 };
@@ -587,14 +601,15 @@ struct TileRange {
 __device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const Sequence& sequence, int query,
                                                    int queries) {
   const KeyRange head = visible_keys(args, sequence, query);
-  const KeyRange tail = kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
+  const KeyRange tail =
+      kSeesAll ? head : visible_keys(args, sequence, min(query + queries, sequence.seqlen_q) - 1);
   if (tail.end <= head.first) return {};
   return {head.first / kBlockN, (tail.end + kBlockN - 1) / kBlockN, (tail.first + kBlockN - 1) / kBlockN,
           max(head.end, 0) / kBlockN};
 }
 
-// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by an
-// attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
+// What happens to the scores between q . k and the softmax: softcap, ALiBi and bias, and masks. Included by
+// an attention kernel below its constants and after visibility.cuh: uses bias_scalar and the features' flags.
 //
 // A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
@@ -603,8 +618,8 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 constexpr bool kBias = device::is_given<bias_scalar>;
-// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the softmax multiplies
-// by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
+// Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
+// softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
 constexpr bool kScaledScores = kSignedScale && !kSoftcap;
 
 // The softmax takes 2^(softmax_scale * s). Positive: the maximum of s is that of the scaled scores.
@@ -624,7 +639,8 @@ __device__ __forceinline__ Row row_of(int row, int head) {
   return {static_cast<int>(r / kPackedHeads), head + static_cast<int>(r % kPackedHeads)};
 }
 
-// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs nothing.
+// The two rows of a fragment that a lane holds, r = 0 and 1. What the features at hand do not use costs
+// nothing.
 struct RowScores {
   Row row[2];
   KeyRange keys[2];            // that the row sees
@@ -636,8 +652,8 @@ struct RowScores {
 };
 
 // `row` is the fragment's first one.
-__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch, int head,
-                                                int row) {
+__device__ __forceinline__ RowScores row_scores(const Arguments& args, const Sequence& sequence, int batch,
+                                                int head, int row) {
   RowScores rows;
   rows.seqlen_k = sequence.seqlen_k;
 #pragma unroll
@@ -647,7 +663,8 @@ __device__ __forceinline__ RowScores row_scores(const Arguments& args, const Seq
     rows.keys[r] = visible_keys(args, sequence, i);
     rows.position[r] = i + sequence.shift;
     if constexpr (kAlibi)
-      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E / softmax_scale(args);
+      rows.slope[r] = args.alibi_slopes[batch * args.slope_stride[0] + h * args.slope_stride[1]] * kLog2E /
+                      softmax_scale(args);
     if constexpr (kBias) {
       rows.bias[r] = static_cast<const bias_scalar*>(args.bias) + batch * args.bias_stride[0] +
                      h * args.bias_stride[1] + min(i, sequence.seqlen_q - 1) * args.bias_stride[2];
@@ -689,10 +706,12 @@ __device__ __forceinline__ void add_bias(float (&s)[N], const RowScores& rows, i
 // s -= slope * |distance between the row's query and the key|.
 template <int N>
 __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, int key) {
-  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of one head.
+  // What is added depends on key - query alone, so row r = 1 has what row 0 had 8 keys ago, if both are of
+  // one head.
   constexpr bool kRowsShare = kPackedHeads == 1;
   const int first = key + static_cast<int>(threadIdx.x % 4 * 2);
-  const float distance[2] = {static_cast<float>(first - rows.position[0]), static_cast<float>(first - rows.position[1])};
+  const float distance[2] = {static_cast<float>(first - rows.position[0]),
+                             static_cast<float>(first - rows.position[1])};
   // Under a causal mask no key that is seen lies behind the query: the distance needs no absolute value.
   const auto term = [&](int r, int column) {
     return kCausal ? fmaf(rows.slope[r], column, rows.slope[r] * distance[r]) : distance[r] + column;
@@ -753,14 +772,15 @@ __device__ __forceinline__ void mask(float (&s)[N], const RowScores& rows, int k
   }
 }
 
-// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described there.
+// Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described
+// there.
 //
-// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) + lane,
-// row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32 keys, in order.
-// An element is kept if its byte is at most keep_threshold.
+// FlashAttention-2's pattern: Philox's key is the seed, its counter {offset + 32 * (batch * heads + head) +
+// lane, row / 16, key / 32}, and its 16 bytes are those of a lane's elements of that tile of 16 rows and 32
+// keys, in order. An element is kept if its byte is at most keep_threshold.
 
-// Philox 4x32 with 7 rounds: 16 random bytes for each pair of key and counter (Salmon et al. 2011, "Parallel random
-// numbers: as easy as 1, 2, 3").
+// Philox 4x32 with 7 rounds: 16 random bytes for each pair of key and counter (Salmon et al. 2011, "Parallel
+// random numbers: as easy as 1, 2, 3").
 
 namespace device {
 
@@ -770,24 +790,27 @@ __device__ __forceinline__ uint4 philox_round(uint4 counter, uint2 key) {
           static_cast<u32>(a >> 32) ^ counter.w ^ key.y, static_cast<u32>(a)};
 }
 
-// `keys` are the rounds' keys, two words each: the key plus multiples of {0x9E3779B9, 0xBB67AE85}. Read from a kernel's
-// parameters they cost neither additions nor registers.
+// `keys` are the rounds' keys, two words each: the key plus multiples of {0x9E3779B9, 0xBB67AE85}. Read from
+// a kernel's parameters they cost neither additions nor registers.
 __device__ __forceinline__ uint4 philox(const u32 (&keys)[14], uint4 counter) {
 #pragma unroll
-  for (int round = 0; round < 7; ++round) counter = philox_round(counter, {keys[2 * round], keys[2 * round + 1]});
+  for (int round = 0; round < 7; ++round)
+    counter = philox_round(counter, {keys[2 * round], keys[2 * round + 1]});
   return counter;
 }
 
 }  // namespace device
 
-static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities), "16 rows of the pattern are queries of one head");
+static_assert(kPackedHeads == 1 || !(kDropout || kProbabilities),
+              "16 rows of the pattern are queries of one head");
 
 // The place of a fragment. Its rows are queries.
 struct FragmentPlace {
   int batch, head, row;  // the first row, a multiple of 16
 };
 
-// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j + 3].
+// The bytes of a lane for the 32 keys from `key` on, a multiple of 32: word j is for s[4 * j] to s[4 * j +
+// 3].
 __device__ __forceinline__ uint4 dropout_bytes(const Arguments& args, const FragmentPlace& place, int key) {
   const u64 head = static_cast<u64>(place.batch) * args.heads + place.head;
   const u64 offset = args.dropout_offset + 32 * head + threadIdx.x % 32;
@@ -814,7 +837,8 @@ __device__ __forceinline__ float drop(float x, u32 kept) {
 // probabilities[batch, head, row, key] = p of one tile of 8 keys, negative where dropped; `key` is the tile's
 // first one.
 __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, const Arguments& args,
-                                                    const Sequence& sequence, const FragmentPlace& place, int key) {
+                                                    const Sequence& sequence, const FragmentPlace& place,
+                                                    int key) {
   const int row = place.row + static_cast<int>(threadIdx.x % 32 / 4);
   const int column = key + static_cast<int>(threadIdx.x % 4 * 2);
   scalar* const dst = args.probabilities + place.batch * args.probabilities_stride[0] +
@@ -823,12 +847,13 @@ __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, co
   for (int i = 0; i < 4; ++i) {
     const int r = 8 * (i / 2), c = i % 2;
     if (row + r < sequence.seqlen_q && column + c < sequence.seqlen_k)
-      dst[r * args.probabilities_stride[2] + c] = device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
+      dst[r * args.probabilities_stride[2] + c] =
+          device::from_f32<scalar>(kept >> (8 * i + 7) & 1 ? p[i] : -p[i]);
   }
 }
 
-// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row sums, which
-// are those without dropout. `key` is the fragment's first one, a multiple of 32.
+// Sets dropped probabilities to 0; with kProbabilities writes all of them out before. Comes after the row
+// sums, which are those without dropout. `key` is the fragment's first one, a multiple of 32.
 template <int N>
 __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& args, const Sequence& sequence,
                                               const FragmentPlace& place, int key) {
@@ -852,10 +877,11 @@ __device__ __forceinline__ void apply_dropout(float (&p)[N], const Arguments& ar
   }
 }
 
-// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its neighbour.
-// `key` is the fragment's first one, a multiple of 32.
+// Sets dropped ones to 0 among probabilities that are packed: p[2 * j + r] holds s[4 * j + 2 * r] and its
+// neighbour. `key` is the fragment's first one, a multiple of 32.
 template <int N>
-__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place, int key) {
+__device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place,
+                                            int key) {
   static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
   constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
 #pragma unroll
@@ -878,17 +904,18 @@ __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, 
 struct Params {
   TensorMap q, k, v;
   Arguments args;
-  u32* counter;     // the next tile to hand out, if blocks draw their tiles
-  int group;        // query heads that share a head of k and v
-  int row_blocks;   // tiles of queries per head, of the longest sequence
-  int section;      // neighbouring tile columns whose tiles are visited together
-  int box_rows;     // keys per copy: kBlockN, or fewer when pages are smaller
+  u32* counter;    // the next tile to hand out, if blocks draw their tiles
+  int group;       // query heads that share a head of k and v
+  int row_blocks;  // tiles of queries per head, of the longest sequence
+  int section;     // neighbouring tile columns whose tiles are visited together
+  int box_rows;    // keys per copy: kBlockN, or fewer when pages are smaller
 };
 
-// Which tiles of queries a persistent block computes, and in which order. Included by an attention kernel after
-// visibility.cuh: uses Params.
+// Which tiles of queries a persistent block computes, and in which order. Included by an attention kernel
+// after visibility.cuh: uses Params.
 
-// A tile of queries: kBlockM rows of kPackedHeads heads, from query `query` on; columns of part `part` of out.
+// A tile of queries: kBlockM rows of kPackedHeads heads, from query `query` on; columns of part `part` of
+// out.
 struct Work {
   int batch;  // negative: there is no more
   int head, query, part;
@@ -903,12 +930,15 @@ struct Work {
     return work;
   }
   // Whether every query of the tile sees every key of tile n.
-  __device__ __forceinline__ bool is_whole(int n) const { return n < tiles.whole_end && n >= tiles.whole_first; }
+  __device__ __forceinline__ bool is_whole(int n) const {
+    return n < tiles.whole_end && n >= tiles.whole_first;
+  }
 };
 static_assert(sizeof(Work) == 4 * Work::kWords, "work passes through shared memory word by word");
 
 constexpr int kQueriesPerTile = kBlockM / kPackedHeads;
-// Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does it all.
+// Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does
+// it all.
 constexpr int kProducerThreads = kVarlen || kPaged ? 32 : 1;
 
 // Tiles of one sequence that share their queries: head blocks times parts of out.
@@ -931,8 +961,8 @@ __device__ __forceinline__ Work work_at(const Params& params, const Sequence& se
   return work;
 }
 
-// Hands out tile numbers. Blocks whose tiles differ in length draw them from a counter, others go round in turn. By all
-// producer threads.
+// Hands out tile numbers. Blocks whose tiles differ in length draw them from a counter, others go round in
+// turn. By all producer threads.
 class TileNumbers {
  public:
   __device__ __forceinline__ explicit TileNumbers(u32* counter) : counter_(counter), drawn_(blockIdx.x) {}
@@ -948,8 +978,8 @@ class TileNumbers {
     return tile;
   }
 
-  // Every call of next() draws one number, and a block's last call finds no tile: tiles + grid draws in all. Who made
-  // the last of them leaves the counter as it was found.
+  // Every call of next() draws one number, and a block's last call finds no tile: tiles + grid draws in all.
+  // Who made the last of them leaves the counter as it was found.
   __device__ __forceinline__ void finish(int tiles) {
     const int grid = gridDim.x;
     if (counter_ != nullptr && threadIdx.x == 0 && drawn_ == tiles + 2 * grid - 1) *counter_ = 0;
@@ -960,11 +990,12 @@ class TileNumbers {
   int drawn_;
 };
 
-// All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section stay in L2;
-// of a section, the latest queries, which see most keys, come first.
+// All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section
+// stay in L2; of a section, the latest queries, which see most keys, come first.
 class Schedule {
  public:
-  __device__ __forceinline__ explicit Schedule(const Params& params) : params_(params), numbers_(params.counter) {}
+  __device__ __forceinline__ explicit Schedule(const Params& params)
+      : params_(params), numbers_(params.counter) {}
 
   __device__ __forceinline__ Work next() {
     const int tile = numbers_.next();
@@ -988,19 +1019,21 @@ class Schedule {
   TileNumbers numbers_;
 };
 
-// What a block of attention_sm90 keeps in shared memory, and the barriers through which the producer and the consumers
-// hand it over. Included by the kernel below its constants.
+// What a block of attention_sm90 keeps in shared memory, and the barriers through which the producer and the
+// consumers hand it over. Included by the kernel below its constants.
 
 // Named barriers: one per consumer warpgroup for its own threads, and one for its turn.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 4;
 
 struct Shared {
-  static constexpr int kTileBytes = kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
+  static constexpr int kTileBytes =
+      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
-  __device__ __forceinline__ explicit Shared(const void* memory) : base((shared_address(memory) + 1023) & ~1023u) {}
+  __device__ __forceinline__ explicit Shared(const void* memory)
+      : base((shared_address(memory) + 1023) & ~1023u) {}
 
   // Of one warpgroup.
   __device__ __forceinline__ u32 queries(int stage, int warpgroup) const {
@@ -1017,8 +1050,12 @@ struct Shared {
   __device__ __forceinline__ u32 query_full(int stage) const { return barrier(stage); }
   __device__ __forceinline__ u32 query_empty(int stage) const { return barrier(kQueryStages + stage); }
   __device__ __forceinline__ u32 key_full(int stage) const { return barrier(2 * kQueryStages + stage); }
-  __device__ __forceinline__ u32 key_empty(int stage) const { return barrier(2 * kQueryStages + kStages + stage); }
-  __device__ __forceinline__ u32 value_full(int stage) const { return barrier(2 * kQueryStages + 2 * kStages + stage); }
+  __device__ __forceinline__ u32 key_empty(int stage) const {
+    return barrier(2 * kQueryStages + kStages + stage);
+  }
+  __device__ __forceinline__ u32 value_full(int stage) const {
+    return barrier(2 * kQueryStages + 2 * kStages + stage);
+  }
   __device__ __forceinline__ u32 value_empty(int stage) const {
     return barrier(2 * kQueryStages + 3 * kStages + stage);
   }
@@ -1054,19 +1091,22 @@ struct Shared {
   }
 
  private:
-  __device__ __forceinline__ u32 barrier(int index) const { return base + kTileBytes + 8 * index; }
+  __device__ __forceinline__ u32 barrier(int index) const {
+    return base + kTileBytes + 8 * index;
+  }
   __device__ __forceinline__ u32 work(int stage) const {
     return barrier(2 * kQueryStages + 4 * kStages) + stage * static_cast<int>(sizeof(Work));
   }
 };
 
-// The producer warp of attention_sm90: copies queries, keys and values of tile after tile into shared memory. Included
-// by the kernel after shared_sm90.cuh.
+// The producer warp of attention_sm90: copies queries, keys and values of tile after tile into shared memory.
+// Included by the kernel after shared_sm90.cuh.
 
 // Keys or values of tile n. By all producer threads; waits for `empty` first.
 template <int kPanels, int kSwizzle, int kBytes>
-__device__ __forceinline__ void load_keys(const Params& params, const TensorMap& map, const Work& work, int kv_head,
-                                          int n, int column, u32 dst, u32 empty, u32 full, u32 parity, u64 policy) {
+__device__ __forceinline__ void load_keys(const Params& params, const TensorMap& map, const Work& work,
+                                          int kv_head, int n, int column, u32 dst, u32 empty, u32 full,
+                                          u32 parity, u64 policy) {
   const int lane = threadIdx.x;
   if constexpr (kPaged) {
     // Each lane copies the rows of other pages. Rows beyond the sequence may have no page.
@@ -1118,9 +1158,10 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
         for (int w = 0; w < kConsumers; ++w) {
 #pragma unroll
           for (int p = 0; p < kPanelsK; ++p) {
-            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q, shared.query_full(queries.stage), once,
-                     p * kPanelK, 0, work.sequence.first_q + work.query + w * 64 / kPackedHeads,
-                     work.head / kPackedHeads, batch);
+            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q,
+                     shared.query_full(queries.stage), once, p * kPanelK, 0,
+                     work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads,
+                     batch);
           }
         }
       }
@@ -1130,9 +1171,9 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
     const int kv_head = work.head / params.group;
 #pragma unroll 1
     for (int n = work.tiles.end - 1; n >= work.tiles.first; --n) {
-      load_keys<kPanelsK, kSwizzleK, kKeyBytes>(params, params.k, work, kv_head, n, 0, shared.keys(tiles.stage),
-                                                shared.key_empty(tiles.stage), shared.key_full(tiles.stage),
-                                                tiles.parity, often);
+      load_keys<kPanelsK, kSwizzleK, kKeyBytes>(params, params.k, work, kv_head, n, 0,
+                                                shared.keys(tiles.stage), shared.key_empty(tiles.stage),
+                                                shared.key_full(tiles.stage), tiles.parity, often);
       load_keys<kPanelsV, kSwizzleV, kValueBytes>(params, params.v, work, kv_head, n, work.part * kBlockV,
                                                   shared.values(tiles.stage), shared.value_empty(tiles.stage),
                                                   shared.value_full(tiles.stage), tiles.parity, often);
@@ -1141,8 +1182,9 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
   }
 }
 
-// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their probabilities with
-// a tile of values. Included by the kernel below its constants. By all 128 threads of a warpgroup.
+// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their
+// probabilities with a tile of values. Included by the kernel below its constants. By all 128 threads of a
+// warpgroup.
 
 // d = a b, or d += a b if `accumulate`; a [64, 16] and b [kBlockN, 16] in shared memory.
 __device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 a, u32 b, int accumulate) {
@@ -1264,11 +1306,12 @@ __device__ __forceinline__ void multiply_values(float (&out)[kBlockV / 2], u32 (
 // The accumulator's layout is that of the left operand: rounding is all there is to do.
 __device__ __forceinline__ void pack(u32 (&probabilities)[kBlockN / 4], const float (&scores)[kBlockN / 2]) {
 #pragma unroll
-  for (int i = 0; i < kBlockN / 4; ++i) probabilities[i] = device::pack<scalar>(scores[2 * i], scores[2 * i + 1]);
+  for (int i = 0; i < kBlockN / 4; ++i)
+    probabilities[i] = device::pack<scalar>(scores[2 * i], scores[2 * i + 1]);
 }
 
-// The online softmax of attention_sm90, of the two rows that a thread holds of its warp's sixteen; fragments are as
-// scores.cuh describes them. Included by the kernel.
+// The online softmax of attention_sm90, of the two rows that a thread holds of its warp's sixteen; fragments
+// are as scores.cuh describes them. Included by the kernel.
 
 struct Softmax {
   float maximum[2];  // of the scores so far
@@ -1281,8 +1324,8 @@ struct Softmax {
   __device__ __forceinline__ void first(float (&scores)[kBlockN / 2]) { update<true>(scores); }
   __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
 
-  // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which hides
-  // their latency.
+  // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
+  // hides their latency.
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
     float raised[4];
@@ -1359,8 +1402,8 @@ struct Softmax {
 
 // What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
 
-// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN. Every
-// warpgroup clears for itself, so that it need not wait for others.
+// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
+// Every warpgroup clears for itself, so that it need not wait for others.
 __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
   const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
 #pragma unroll 1
@@ -1372,7 +1415,8 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
-// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all lanes.
+// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all
+// lanes.
 __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
 #pragma unroll
   for (int step = 1; step < 4; step *= 2) {
@@ -1387,7 +1431,8 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
   }
 }
 
-// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one, nothing.
+// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one,
+// nothing.
 class Finished {
  public:
   Finished() = default;
@@ -1406,7 +1451,8 @@ class Finished {
     }
   }
 
-  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole sectors.
+  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole
+  // sectors.
   __device__ __forceinline__ void write(const Params& params) {
     const Arguments& args = params.args;
     const int quad = threadIdx.x % 4, first_column = part_ * kBlockV;
@@ -1416,7 +1462,8 @@ class Finished {
       const bool is_row = query < sequence_.seqlen_q;
       const i64 row = sequence_.first_q + query;
       if (kHasLse && is_row && quad == 0 && part_ == 0)
-        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] = lse_[r];
+        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
+            lse_[r];
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;
@@ -1475,17 +1522,18 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (work.batch < 0) break;
 
     const u32 query = row_descriptor(shared.queries(queries.stage, warpgroup));
-    const int row = work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
+    const int row =
+        work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
     const RowScores row_state = row_scores(args, work.sequence, work.batch, work.head, row);
     Softmax softmax(args);
     // From q . k to what softmax works on.
-    const auto modify = [&](float (&scores)[kBlockN / 2], int n, bool may_be_masked) {
+    const auto modify = [&](float(&scores)[kBlockN / 2], int n, bool may_be_masked) {
       score(scores, args, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
     // From what softmax leaves to what is multiplied with v.
     const FragmentPlace place{work.batch, work.head, row};
-    const auto finish = [&](u32 (&probabilities)[kBlockN / 4], float (&scores)[kBlockN / 2], int n) {
+    const auto finish = [&](u32(&probabilities)[kBlockN / 4], float(&scores)[kBlockN / 2], int n) {
       if constexpr (kProbabilities) apply_dropout(scores, args, work.sequence, place, n * kBlockN);
       pack(probabilities, scores);
       if constexpr (kDropout && !kProbabilities) drop_packed(probabilities, args, place, n * kBlockN);
@@ -1552,7 +1600,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) attention_sm90(const __grid_constant__ Params params) {
+extern "C" __global__ void __launch_bounds__(kThreads, 1)
+    attention_sm90(const __grid_constant__ Params params) {
   extern __shared__ __align__(1024) unsigned char dynamic_shared[];
   const Shared shared(dynamic_shared);
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.
