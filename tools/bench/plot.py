@@ -31,13 +31,23 @@ def unique(values):
     return list(dict.fromkeys(values))
 
 
+def cudnn_version(number):
+    """91900 as cuDNN writes it, 9.19.0."""
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+def where(report):
+    parts = (lambda run: run["device"], lambda run: f"driver {run['driver']}",
+             lambda run: f"cuDNN {cudnn_version(run['cudnn'])}", lambda run: f"PyTorch {run['pytorch']}",
+             lambda run: run["date"])
+    return "; ".join(", ".join(unique(part(run) for run in report["runs"])) for part in parts)
+
+
 def save(figure, report, path):
     """Says where the figures come from, at the foot. A palette makes the file a third as large."""
-    where = [", ".join(unique(f"{before}{run[key]}" for run in report["runs"]))
-             for before, key in (("", "device"), ("cuDNN ", "cudnn"), ("PyTorch ", "pytorch"), ("", "date"))]
     foot = 16 / (100 * figure.get_figheight())
     figure.get_layout_engine().set(rect=(0, foot, 1, 1 - foot))
-    figure.text(0.995, 0.25 * foot, "; ".join(where), ha="right", va="bottom", fontsize=7, color="#606060")
+    figure.text(0.995, 0.25 * foot, where(report), ha="right", va="bottom", fontsize=7, color="#606060")
     pixels = io.BytesIO()
     figure.savefig(pixels, dpi=100)
     plt.close(figure)
@@ -65,7 +75,7 @@ def draw_forward(rows):
     panels = by_panel(rows)
     head_dims = unique(head_dim for head_dim, _ in panels)
     seqlens = sorted(unique(s for panel in panels.values() for s in panel), key=report_of.natural)
-    figure, grid = plt.subplots(len(MASKS), len(head_dims), figsize=(2.4 * len(head_dims) + 1, 5), sharex=True,
+    figure, grid = plt.subplots(len(MASKS), len(head_dims), figsize=(2 * len(head_dims) + 1, 5), sharex=True,
                                 sharey=True, squeeze=False, layout="constrained")
     for (head_dim, mask), panel in panels.items():
         axes = grid[MASKS.index(mask)][head_dims.index(head_dim)]
@@ -78,16 +88,18 @@ def draw_forward(rows):
         tidy(axes)
         axes.set_ylim(bottom=0)
         axes.set_xticks(range(len(seqlens)), seqlens, fontsize=8)
+    for axes in grid[-1]:
+        axes.set_xlabel("seqlen", fontsize=8)
     figure.supylabel("TFLOPS", fontsize=9)
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    title = "Attention forward, bf16, 16384 queries, heads · head_dim = 2048, over the length"
+    title = "Attention forward, bf16, batch · seqlen = 16384, heads = 2048 / head_dim, rounded down"
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), fontsize=8,
-                  frameon=False, title=title)
+                  frameon=False, title=title, title_fontsize=10)
     return figure
 
 
 def draw_ratio(rows):
-    """Sprue's speed relative to cuDNN's: a bar per cell, and the geometric mean."""
+    """Sprue's speed relative to cuDNN's: a bar per cell, up or down from 1, and the geometric mean."""
     panels = by_panel(rows)
     head_dims = unique(head_dim for head_dim, _ in panels)
     seqlens = sorted(unique(s for panel in panels.values() for s in panel), key=report_of.natural)
@@ -99,17 +111,17 @@ def draw_ratio(rows):
                     if seqlen in panels.get((d, mask), {})]
             bars = [(at - 0.4 + 0.8 * (n + 0.5) / len(seqlens), ratio) for at, ratio in bars if ratio]
             if bars:
-                axes.bar(*zip(*bars), width=0.8 / len(seqlens), label=seqlen,
-                         color=plt.cm.Blues(0.3 + 0.6 * n / len(seqlens)))
+                axes.bar([at for at, _ in bars], [ratio - 1 for _, ratio in bars], bottom=1, width=0.8 / len(seqlens),
+                         label=seqlen, color=plt.cm.Blues(0.3 + 0.6 * n / len(seqlens)))
             ratios += [ratio for _, ratio in bars]
         tidy(axes)
         axes.axhline(1, color="#404040", linewidth=1)
         axes.set_xticks(range(len(head_dims)), [f"head_dim {d}" for d in head_dims], fontsize=9)
         mean = report_of.number(report_of.geometric_mean(ratios), 3)
-        axes.set_title(f"{mask}, geometric mean {mean}", fontsize=9)
-    grid[0].legend(title="length", fontsize=8, title_fontsize=8, frameon=False, loc="center left",
+        axes.set_title(f"{mask}: geometric mean {mean}", fontsize=9)
+    grid[0].legend(title="seqlen", fontsize=8, title_fontsize=8, frameon=False, loc="center left",
                    bbox_to_anchor=(1, 0.5))
-    figure.supylabel("Sprue's speed / cuDNN's", fontsize=9)
+    figure.suptitle("Attention forward, bf16: TFLOPS of Sprue / TFLOPS of cuDNN", fontsize=10)
     return figure
 
 
@@ -122,15 +134,15 @@ def draw_features(report):
                 ratio = row["us"][name] / row["us"]["plain"]
                 tiles = row.get("tiles", {})
                 per_tile = tiles["plain"] / tiles[name] if name in tiles else 1
-                label = f"{name}, per visited tile" if name in tiles else f"{name}, {report_of.cell_key(cell)[1]}"
-                bars.append((label, ratio * per_tile))
+                problem = ["per visited tile"] if name in tiles else report_of.cell_key(cell)[1:]
+                bars.append((", ".join([name, *problem]), ratio * per_tile))
     for row in report["varlen"].values():
         if {"sprue", "sprue fixed"} <= row["us"].keys():
-            bars.append(("packed, per FLOP", 1 / report_of.speedup(row, "sprue", "sprue fixed")))
+            bars.append(("lengths that differ, per FLOP", 1 / report_of.speedup(row, "sprue", "sprue fixed")))
     figure, axes = plt.subplots(figsize=(7, 0.32 * len(bars) + 1.1), layout="constrained")
     axes.barh([label for label, _ in bars], [ratio for _, ratio in bars], color=COLORS["sprue"], height=0.65)
     for at, (_, ratio) in enumerate(bars):
-        axes.text(ratio + 0.01, at, f"{ratio:.2f}", va="center", fontsize=8)
+        axes.text(max(ratio, 1) + 0.01, at, f"{ratio:.2f}", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.1)
     axes.spines[["top", "right"]].set_visible(False)
