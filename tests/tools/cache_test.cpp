@@ -83,6 +83,22 @@ TEST_CASE("verify finds a damaged entry, and prewarm mends it") {
   CHECK(box.run({"cache", "verify"}).code == 0);
 }
 
+TEST_CASE("export for sm_90 takes what is built for exactly sm_90a, too") {
+  SKIP_WITHOUT_NVRTC();
+  Sandbox box;
+  std::ifstream file(box.file("templates/toy/toy.json"));
+  std::string manifest{std::istreambuf_iterator<char>(file), {}};
+  manifest.replace(manifest.find("sm_90"), 5, "sm_90a");
+  box.write("templates/toy/toy.json", manifest);
+  fill(box);
+  const auto exported = [&](const char* arch) {
+    return box.run({"cache", "export", "--pack", box.file("kernels.pack"), "--arch", arch}).out;
+  };
+  CHECK_THAT(exported("sm_90"), StartsWith("wrote 2 entries"));
+  CHECK_THAT(exported("sm_90a"), StartsWith("wrote 2 entries"));
+  CHECK_THAT(exported("sm_80"), StartsWith("wrote 2 entries"));
+}
+
 TEST_CASE("export and import carry entries through a pack") {
   SKIP_WITHOUT_NVRTC();
   Sandbox box;

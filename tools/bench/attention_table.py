@@ -108,8 +108,11 @@ def read(path):
 def main():
     args = arguments()
     if args.list:
-        for section, name, _ in matching_cells(args, None):
-            print(f"{section:10}{name}")
+        try:
+            for section, name, _ in matching_cells(args, None):
+                print(f"{section:10}{name}")
+        except ImportError as error:
+            sys.exit(f"attention_table.py --list needs PyTorch: {error}")
         return 0
     report, status = attention_report.empty_report(), 0
     if args.merge:

@@ -12,6 +12,7 @@
 
 #include "cache/pack.h"
 #include "command.h"
+#include "core/architecture.h"
 #include "entries.h"
 #include "output.h"
 #include "sprue/error.h"
@@ -78,10 +79,16 @@ int run_clear(const ChangeOptions& options) {
   return report(fs::exists(directory) ? cache::collect(directory, 0) : cache::GcResult{}, options);
 }
 
+/// "sm_90" wants what is built for sm_90a too: kernels of their own for the very same chips.
+bool is_built_for(const std::string& built, const std::string& wanted) {
+  const auto arch = parse_architecture(built), asked = parse_architecture(wanted);
+  return built == wanted || (arch && asked && asked->suffix == 0 && arch->sm() == asked->sm());
+}
+
 bool is_wanted(const cache::Listed& listed, const ChangeOptions& options) {
   const auto is_named_so = [&](const std::string& name) { return is_named(listed.key, name); };
   return (options.kernel.empty() || field_of(listed, "kernel") == options.kernel) &&
-         (options.arch.empty() || field_of(listed, "architecture") == options.arch) &&
+         (options.arch.empty() || is_built_for(field_of(listed, "architecture"), options.arch)) &&
          (options.names.empty() || std::any_of(options.names.begin(), options.names.end(), is_named_so));
 }
 
