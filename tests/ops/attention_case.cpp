@@ -22,13 +22,16 @@ std::uint64_t identity(const AttentionCase& c, std::int64_t b) {
   return c.identities.empty() ? static_cast<std::uint64_t>(b) : c.identities[static_cast<std::size_t>(b)];
 }
 
-/// The values of each sequence follow from its identity alone.
-std::vector<float> per_sequence(const AttentionCase& c, std::int64_t sequences, std::int64_t count,
-                                std::uint64_t seed, DType dtype, float deviation) {
-  std::vector<float> all;
-  for (std::int64_t b = 0; b < sequences; ++b) {
-    const auto some = reference::random_normal(count, 100 * identity(c, b) + seed, dtype, deviation);
-    all.insert(all.end(), some.begin(), some.end());
+/// The values of each sequence follow from its identity alone. Rows [batch, rows] of `width` values; NaN
+/// where a sequence has no such row.
+std::vector<float> per_sequence(const AttentionCase& c, const std::vector<std::int64_t>& lengths,
+                                std::int64_t rows, std::int64_t width, std::uint64_t seed, DType dtype,
+                                float deviation) {
+  std::vector<float> all(lengths.size() * static_cast<std::size_t>(rows * width), NAN);
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    const std::uint64_t its_seed = 100 * identity(c, static_cast<std::int64_t>(b)) + seed;
+    const auto some = reference::random_normal(lengths[b] * width, its_seed, dtype, deviation);
+    std::copy(some.begin(), some.end(), all.begin() + static_cast<std::int64_t>(b) * rows * width);
   }
   return all;
 }
@@ -42,9 +45,10 @@ std::array<std::int64_t, 4> bias_extents(const AttentionCase& c) {
 /// NaN where no sequence has a query or a key, -infinity where a key is hidden.
 std::vector<float> bias_values(const AttentionCase& c) {
   const auto [batch, heads, queries, keys] = bias_extents(c);
-  auto values = per_sequence(c, batch, heads * queries * keys, 4, c.bias.dtype, 1);
-  const auto hidden = reference::random_normal(keys, 5, DType::f32);
-  std::size_t at = 0;
+  std::vector<float> values(static_cast<std::size_t>(batch * heads * queries * keys), NAN);
+  std::vector<bool> hidden;  // [keys]
+  for (const float x : reference::random_normal(keys, 5, DType::f32))
+    hidden.push_back(std::erfc(std::abs(x) / std::sqrt(2.0f)) < c.bias.hidden);
   for (std::int64_t b = 0; b < batch; ++b) {
     std::int64_t most_q = 0, most_k = 0;
     for (std::int64_t other = 0; other < c.shape.batch; ++other) {
@@ -53,11 +57,13 @@ std::vector<float> bias_values(const AttentionCase& c) {
       most_k = std::max(most_k, c.shape.length_k(other));
     }
     for (std::int64_t row = 0; row < heads * queries; ++row) {
-      const bool counts = queries == 1 || row % queries < most_q;
-      for (std::int64_t j = 0; j < keys; ++j, ++at) {
-        const float share = std::erfc(std::abs(hidden[static_cast<std::size_t>(j)]) / std::sqrt(2.0f));
-        if (share < c.bias.hidden) values[at] = -INFINITY;
-        if (!counts || j >= most_k) values[at] = NAN;
+      if (queries > 1 && row % queries >= most_q) continue;
+      const std::uint64_t seed = 100 * identity(c, b) + 4 + (static_cast<std::uint64_t>(row) << 32);
+      const auto some = reference::random_normal(most_k, seed, c.bias.dtype);
+      float* const target = values.data() + (b * heads * queries + row) * keys;
+      for (std::int64_t j = 0; j < most_k; ++j) {
+        const auto at = static_cast<std::size_t>(j);
+        target[j] = hidden[at] ? -INFINITY : some[at];
       }
     }
   }
@@ -195,11 +201,16 @@ Attention call_of(const AttentionCase& c) {
 
 AttentionValues::AttentionValues(const AttentionCase& c) {
   const auto& s = c.shape;
-  q = per_sequence(c, s.batch, s.seqlen_q * s.heads * s.head_dim, 1, c.dtype, c.magnitude);
-  k = per_sequence(c, s.batch, s.seqlen_k * s.kv_heads * s.head_dim, 2, c.dtype, 1);
-  v = per_sequence(c, s.batch, s.seqlen_k * s.kv_heads * s.head_dim_v, 3, c.dtype, 1);
+  const auto q_lengths = lengths(c, &reference::AttentionShape::length_q),
+             k_lengths = lengths(c, &reference::AttentionShape::length_k);
+  q = per_sequence(c, q_lengths, s.seqlen_q, s.heads * s.head_dim, 1, c.dtype, c.magnitude);
+  k = per_sequence(c, k_lengths, s.seqlen_k, s.kv_heads * s.head_dim, 2, c.dtype, 1);
+  v = per_sequence(c, k_lengths, s.seqlen_k, s.kv_heads * s.head_dim_v, 3, c.dtype, 1);
   if (c.slopes == Slopes::per_head) slopes = reference::random_normal(s.heads, 6, DType::f32, 0.3f);
-  if (c.slopes == Slopes::per_sequence) slopes = per_sequence(c, s.batch, s.heads, 7, DType::f32, 0.3f);
+  if (c.slopes == Slopes::per_sequence) {
+    const std::vector<std::int64_t> one(static_cast<std::size_t>(s.batch), 1);
+    slopes = per_sequence(c, one, 1, s.heads, 7, DType::f32, 0.3f);
+  }
   for (float& slope : slopes) slope = std::abs(slope);
   if (c.bias.given) bias = bias_values(c);
   if (c.sinks) sinks = reference::random_normal(s.heads, 8, DType::f32, 2);
