@@ -8,45 +8,63 @@
 namespace sprue::test {
 namespace {
 
-/// Calls body(runtime, schedule) for legal schedules of the kernel that a call gets: for all, or for about
-/// `most`.
-template <class Body>
-void for_each_schedule(const Attention& args, std::size_t most, const Body& body) {
-  const KernelSpec spec = spec_of(prepare(shared_runtime(), args).spec);
-  const std::vector<Values> schedules = built_schedules(spec.kernel, spec.problem, most);
-  CHECK(!schedules.empty());
-  for (const Values& schedule : schedules) {
-    Runtime runtime(with_schedule(spec.kernel, spec.problem, schedule));
-    INFO(spec.kernel << " " << print(schedule));
-    CHECK_THAT(prepare(runtime, args).spec, EndsWith("| " + print(schedule)));
-    body(runtime, schedule);
-  }
-}
+/// A case, and about how many schedules of either family are tried.
+struct Sample {
+  AttentionCase c;
+  std::size_t most = 0;
+};
 
-void check_schedules(const AttentionCase& c, std::size_t most) {
-  INFO(c.print());
-  AttentionCall call(c);
-  for (const bool portable : {false, true}) {
-    call.set_portable(portable);
-    for_each_schedule(call.args(), most, [&](Runtime& runtime, const Values&) {
+/// Calls body(call, runtime) for legal schedules of the kernels that each case gets from either family. All
+/// of them are compiled first.
+template <class Body>
+void for_each_schedule(const std::vector<Sample>& samples, const Body& body) {
+  std::vector<KernelSpec> specs;
+  std::vector<std::size_t> first;  // of the specs of each sample and family
+  for (const Sample& sample : samples) {
+    for (const bool portable : {false, true}) {
+      AttentionCase c = sample.c;
+      c.portable = portable;
+      const KernelSpec usual = spec_of(prepare(shared_runtime(), call_of(c)).spec);
+      const std::vector<Values> schedules = schedules_of(usual.kernel, usual.problem, sample.most);
+      CHECK(!schedules.empty());
+      first.push_back(specs.size());
+      for (const Values& schedule : schedules) specs.push_back({usual.kernel, usual.problem, schedule});
+    }
+  }
+  first.push_back(specs.size());
+  build_all(specs);
+  for (std::size_t family = 0; family + 1 < first.size(); ++family) {
+    const AttentionCase& c = samples[family / 2].c;
+    INFO(c.print());
+    AttentionCall call(c);
+    call.set_portable(family % 2 == 1);
+    for (std::size_t i = first[family]; i < first[family + 1]; ++i) {
+      const KernelSpec& spec = specs[i];
+      Runtime runtime(with_schedule(spec.kernel, spec.problem, spec.schedule));
+      INFO(spec.kernel << " " << print(spec.schedule));
+      CHECK_THAT(prepare(runtime, call.args()).spec, EndsWith("| " + print(spec.schedule)));
       call.poison();
       call.run(runtime);
       driver::synchronize_device();
       CHECK(call.fault() == "");
-    });
+      body(call);
+    }
   }
 }
 
-constexpr std::size_t kMany = 32, kSome = 8;
+void check_schedules(const std::vector<Sample>& samples) {
+  for_each_schedule(samples, [](const AttentionCall&) {});
+}
+
+constexpr std::size_t kMany = 14, kSome = 6;
 
 }  // namespace
 
 TEST_CASE("attention: schedules compute the same", "[gpu]") {
   SKIP_WITHOUT_GPU();
-  check_schedules(sequences(300, 333, 128, true, DType::bf16), kMany);
   AttentionCase odd = sequences(129, 200, 72, false, DType::f16);
   odd.shape.head_dim_v = 40;
-  check_schedules(odd, kMany);
+  check_schedules({{sequences(300, 333, 128, true, DType::bf16), kMany}, {odd, kMany}});
 }
 
 TEST_CASE("attention: schedules of problems with many features compute the same", "[gpu]") {
@@ -62,16 +80,14 @@ TEST_CASE("attention: schedules of problems with many features compute the same"
   c.slopes = Slopes::per_head;
   c.bias.given = true;
   c.sinks = true;
-  check_schedules(c, kSome);
 
   AttentionCase decode = sequences(1, 700, 128, true, DType::bf16);
   decode.shape.heads = 24;
-  check_schedules(decode, kSome);
 
   AttentionCase wide = sequences(150, 200, 192, false, DType::bf16);
   wide.shape.head_dim_v = 128;
   wide.shape.chunk = 90;
-  check_schedules(wide, kSome);
+  check_schedules({{c, kSome}, {decode, kSome}, {wide, kSome}});
 }
 
 TEST_CASE("attention: what is dropped depends on neither kernel, schedule nor storage", "[gpu]") {
@@ -79,19 +95,11 @@ TEST_CASE("attention: what is dropped depends on neither kernel, schedule nor st
   AttentionCase c = sequences(150, 270, 64, false, DType::bf16);
   c.shape.dropout = {.probability = 0.4f, .seed = 0xfedcba9876543210, .offset = 12345678901};
   c.probabilities = true;
-  AttentionCall call(c);
   std::vector<bool> first;
-  for (const bool portable : {false, true}) {
-    call.set_portable(portable);
-    for_each_schedule(call.args(), kSome, [&](Runtime& runtime, const Values&) {
-      call.poison();
-      call.run(runtime);
-      driver::synchronize_device();
-      CHECK(call.fault() == "");
-      if (first.empty()) first = call.dropped();
-      CHECK(call.dropped() == first);
-    });
-  }
+  for_each_schedule({{c, kSome}}, [&](const AttentionCall& call) {
+    if (first.empty()) first = call.dropped();
+    CHECK(call.dropped() == first);
+  });
   c.q_storage = {.packed = true, .slack = true};
   for (const Storage& storage : {Storage{.packed = true}, Storage{.page_size = 16}}) {
     c.k_storage = storage;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <iterator>
+#include <set>
 #include <sstream>
 
 namespace sprue::test {
@@ -22,6 +24,38 @@ struct ScratchDirectory {
     if (!path.empty()) fs::remove_all(path, ignored);
   }
 };
+
+/// Two parameters of a schedule and their values.
+std::set<std::string> pairs_of(const Values& schedule) {
+  std::set<std::string> pairs;
+  for (auto a = schedule.begin(); a != schedule.end(); ++a) {
+    for (auto b = std::next(a); b != schedule.end(); ++b) {
+      pairs.insert(fmt::format("{}={} {}={}", a->first, print(a->second), b->first, print(b->second)));
+    }
+  }
+  return pairs;
+}
+
+/// `count` of them, each of which has as many pairs of values as possible that those before it lack.
+std::vector<Values> spread(const std::vector<Values>& all, std::size_t count) {
+  std::vector<std::set<std::string>> pairs;
+  for (const Values& schedule : all) pairs.push_back(pairs_of(schedule));
+  std::set<std::string> met;
+  std::vector<Values> chosen;
+  while (chosen.size() < count) {
+    std::size_t best = 0;
+    std::ptrdiff_t most = -1;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto fresh = std::count_if(pairs[i].begin(), pairs[i].end(),
+                                       [&](const std::string& pair) { return !met.contains(pair); });
+      if (fresh > most) best = i, most = fresh;
+    }
+    if (most == 0) break;  // all have been met
+    chosen.push_back(all[best]);
+    met.insert(pairs[best].begin(), pairs[best].end());
+  }
+  return chosen;
+}
 
 }  // namespace
 
@@ -84,17 +118,30 @@ RuntimeOptions with_schedule(const std::string& kernel, const Values& problem, c
   return options;
 }
 
-std::vector<Values> built_schedules(const std::string& kernel, const Values& problem, std::size_t most) {
+std::vector<Values> schedules_of(const std::string& kernel, const Values& problem, std::size_t most) {
   RuntimeImpl& impl = shared_runtime().impl();
   const codegen::Manifest& manifest = impl.manifest(kernel);
   const Architecture arch = impl.target(manifest, driver::device_info(driver::current_device()).architecture);
-  const Values complete = codegen::complete_problem(manifest, problem);
-  std::vector<Values> schedules = codegen::legal_schedules(manifest, complete, arch);
-  if (schedules.size() > most) {
-    for (std::size_t i = 0; i < most; ++i) schedules[i] = schedules[i * schedules.size() / most];
-    schedules.resize(most);
-  }
-  in_parallel(schedules.size(), [&](std::size_t i) { impl.build({kernel, complete, schedules[i]}, arch); });
+  const std::vector<Values> all =
+      codegen::legal_schedules(manifest, codegen::complete_problem(manifest, problem), arch);
+  return all.size() <= most ? all : spread(all, most);
+}
+
+void build_all(const std::vector<KernelSpec>& specs) {
+  RuntimeImpl& impl = shared_runtime().impl();
+  const Architecture device = driver::device_info(driver::current_device()).architecture;
+  in_parallel(specs.size(), [&](std::size_t i) {
+    const codegen::Manifest& manifest = impl.manifest(specs[i].kernel);
+    const Values problem = codegen::complete_problem(manifest, specs[i].problem);
+    impl.build({specs[i].kernel, problem, specs[i].schedule}, impl.target(manifest, device));
+  });
+}
+
+std::vector<Values> built_schedules(const std::string& kernel, const Values& problem, std::size_t most) {
+  const std::vector<Values> schedules = schedules_of(kernel, problem, most);
+  std::vector<KernelSpec> specs;
+  for (const Values& schedule : schedules) specs.push_back({kernel, problem, schedule});
+  build_all(specs);
   return schedules;
 }
 

@@ -64,9 +64,14 @@ std::int64_t tile_of(const std::string& spec);
 /// A runtime that gives this problem this schedule.
 RuntimeOptions with_schedule(const std::string& kernel, const Values& problem, const Values& schedule);
 
-/// Legal schedules of a problem on the current GPU, each compiled into the shared cache: all of them, or
-/// `most` that lie evenly among them.
+/// Legal schedules of a problem on the current GPU: all of them, or `most` among which every two values of
+/// every two parameters meet, as far as so few can.
+std::vector<Values> schedules_of(const std::string& kernel, const Values& problem,
+                                 std::size_t most = SIZE_MAX);
+/// Those, each compiled into the shared cache.
 std::vector<Values> built_schedules(const std::string& kernel, const Values& problem,
                                     std::size_t most = SIZE_MAX);
+/// Compiles them into the shared cache.
+void build_all(const std::vector<KernelSpec>& specs);
 
 }  // namespace sprue::test
