@@ -1,15 +1,28 @@
 // AttentionCall: tensors, call and comparison.
+#ifndef SPRUE_CATCH_V3
+#define CATCH_CONFIG_EXTERNAL_INTERFACES  // listeners
+#endif
 #include "ops/attention_call.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "driver/device.h"
+#include "ops/attention_problem.h"
 #include "ops/fixture.h"
 #include "reference/compare.h"
 #include "support/catch.h"
+#ifdef SPRUE_CATCH_V3
+#include <catch2/reporters/catch_reporter_event_listener.hpp>
+#include <catch2/reporters/catch_reporter_registrars.hpp>
+#endif
 
 namespace sprue::test {
 namespace {
@@ -23,19 +36,148 @@ std::string kernel_of(Runtime& runtime, const Attention& args) {
   }
 }
 
-void check_case(Runtime& runtime, AttentionCall& call) {
-  const std::string kernel = kernel_of(runtime, call.args());
-  INFO(kernel);
-  std::string fault;
+AttentionProblem problem_of(const AttentionCase& c) {
+  const Attention args = call_of(c);
+  const AttentionLayout layout(args);
+  return specialise(args, layout, AttentionViews(args), attention_arguments(args, layout));
+}
+
+AttentionCase with_family(AttentionCase c, bool portable) {
+  c.portable = portable;
+  return c;
+}
+
+/// Compiles into the runtime's cache what the lists need, list after list, and loads nothing. What is left
+/// when it is destroyed is not compiled.
+class Background {
+ public:
+  Background(Runtime& runtime, const std::vector<Ahead::List>& lists)
+      : impl_(runtime.impl()), device_(driver::device_info(driver::current_device()).architecture) {
+    for (const Ahead::List list : lists) {
+      for (const AttentionCase& c : list()) {
+        for (const bool portable : {false, true}) cases_.push_back(with_family(c, portable));
+      }
+    }
+    const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+    for (unsigned t = 0; t < cores; ++t) threads_.emplace_back([this] { work(); });
+  }
+  ~Background() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+ private:
+  void work() {
+    for (std::size_t i = next_++; i < cases_.size() && !stop_; i = next_++) {
+      try {
+        build(problem_of(cases_[i]));
+      } catch (const std::exception&) {  // the test will say so
+      }
+    }
+  }
+  void build(const AttentionProblem& problem) {
+    const KernelKey key = problem.key(0);
+    {
+      const std::lock_guard lock(mutex_);
+      if (!seen_.insert(key).second) return;
+    }
+    Request request = problem.request(kAttentionSm90);
+    if (!problem.sm90 || !impl_.admits(request, device_)) request = problem.request(kAttentionPortable);
+    const Architecture arch = impl_.target(impl_.manifest(request.kernel), device_);
+    impl_.build(impl_.specify(request, arch), arch, [this] { return stop_.load(); });
+  }
+
+  RuntimeImpl& impl_;
+  const Architecture device_;
+  std::vector<AttentionCase> cases_;
+  std::atomic<std::size_t> next_ = 0;
+  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  std::set<KernelKey> seen_;
+  std::vector<std::thread> threads_;
+};
+
+std::vector<Ahead::List>& lists_ahead() {
+  static std::vector<Ahead::List> lists;
+  return lists;
+}
+
+std::unique_ptr<Background> background;
+
+void compile_ahead(Runtime& runtime) {
+  static int lists = 0;
+  if (&runtime == &shared_runtime() && ++lists == 2)
+    background = std::make_unique<Background>(runtime, lists_ahead());
+}
+
+/// Ends it before the compiler's library destroys what the compiler needs.
+#ifdef SPRUE_CATCH_V3
+using Listener = Catch::EventListenerBase;
+#else
+using Listener = Catch::TestEventListenerBase;
+#endif
+struct EndOfRun : Listener {
+  using Listener::Listener;
+  void testRunEnded(const Catch::TestRunStats&) override { background.reset(); }
+};
+CATCH_REGISTER_LISTENER(EndOfRun)
+
+struct Checked {
+  std::string kernel, fault;
+};
+
+Checked check_case(Runtime& runtime, AttentionCall& call) {
+  Checked checked{kernel_of(runtime, call.args()), ""};
   try {
     call.poison();
     call.run(runtime);
     driver::synchronize_device();
-    fault = call.fault();
+    checked.fault = call.fault();
   } catch (const std::exception& error) {
-    fault = error.what();
+    checked.fault = error.what();
   }
-  CHECK(fault == "");
+  return checked;
+}
+
+/// Prepares each kernel once: the others of its cases would but wait for it.
+std::vector<AttentionCase> distinct(const std::vector<AttentionCase>& cases,
+                                    const std::vector<bool>& portable) {
+  std::set<KernelKey> seen;
+  std::vector<AttentionCase> result;
+  for (const AttentionCase& c : cases) {
+    for (const bool family : portable) {
+      const AttentionCase changed = with_family(c, c.portable || family);
+      if (seen.insert(problem_of(changed).key(0)).second) result.push_back(changed);
+    }
+  }
+  return result;
+}
+
+void check(Runtime& runtime, const std::vector<AttentionCase>& cases, const std::vector<bool>& families) {
+  const std::vector<AttentionCase> kernels = distinct(cases, families);
+  std::vector<std::vector<Checked>> checked(cases.size());
+  in_parallel(kernels.size() + cases.size(), [&](std::size_t i) {
+    if (i < kernels.size()) {
+      kernel_of(runtime, call_of(kernels[i]));
+      return;
+    }
+    const std::size_t n = i - kernels.size();
+    AttentionCall call(cases[n]);
+    for (const bool portable : families) {
+      call.set_portable(cases[n].portable || portable);
+      if (checked[n].empty() || kernel_of(runtime, call.args()) != checked[n].front().kernel)
+        checked[n].push_back(check_case(runtime, call));
+    }
+  });
+  for (std::size_t n = 0; n < cases.size(); ++n) {
+    INFO(cases[n].print());
+    for (const auto& [kernel, fault] : checked[n]) {
+      INFO(kernel);
+      CHECK(fault == "");
+    }
+  }
 }
 
 }  // namespace
@@ -238,30 +380,16 @@ std::string fault_of(Runtime& runtime, const AttentionCase& c) {
 }
 
 void check_each(Runtime& runtime, const std::vector<AttentionCase>& cases) {
-  in_parallel(cases.size(), [&](std::size_t i) { kernel_of(runtime, call_of(cases[i])); });
-  for (const AttentionCase& c : cases) {
-    INFO(c.print());
-    AttentionCall call(c);
-    check_case(runtime, call);
-  }
+  check(runtime, cases, {false});
 }
 
 void check_all(Runtime& runtime, const std::vector<AttentionCase>& cases) {
-  std::vector<std::string> kernels(2 * cases.size());
-  in_parallel(kernels.size(), [&](std::size_t i) {
-    AttentionCase c = cases[i / 2];
-    c.portable = i % 2 == 1;
-    kernels[i] = kernel_of(runtime, call_of(c));
-  });
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    INFO(cases[i].print());
-    AttentionCall call(cases[i]);
-    for (const bool portable : {false, true}) {
-      if (portable && kernels[2 * i + 1] == kernels[2 * i]) continue;
-      call.set_portable(portable);
-      check_case(runtime, call);
-    }
-  }
+  compile_ahead(runtime);
+  check(runtime, cases, {false, true});
+}
+
+Ahead::Ahead(std::initializer_list<List> lists) {
+  lists_ahead().insert(lists_ahead().end(), lists.begin(), lists.end());
 }
 
 }  // namespace sprue::test

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,12 +49,21 @@ class AttentionCall {
   mutable std::optional<Truth> truth_;  ///< Computed when it is first needed.
 };
 
-/// Poisons, runs, waits, compares.
+/// Runs, waits, compares.
 std::string fault_of(Runtime& runtime, const AttentionCase& c);
-/// Prepares the kernels of all cases in parallel, then CHECKs each with the family of kernels that it asks
-/// for.
+/// CHECKs each case with the family of kernels that it asks for. Kernels are compiled and cases checked
+/// several at a time.
 void check_each(Runtime& runtime, const std::vector<AttentionCase>& cases);
 /// The same with the kernel that Sprue chooses, and with the portable one where that is another.
 void check_all(Runtime& runtime, const std::vector<AttentionCase>& cases);
+
+/// Lists of cases that tests give to check_all with the shared runtime. Once a second list is being checked,
+/// the kernels of them all are compiled in the background: a compiler keeps one core busy for seconds, and
+/// most tests need but a few kernels.
+class Ahead {
+ public:
+  using List = std::vector<AttentionCase> (*)();
+  explicit Ahead(std::initializer_list<List> lists);
+};
 
 }  // namespace sprue::test
