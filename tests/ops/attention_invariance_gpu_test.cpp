@@ -12,7 +12,7 @@ namespace {
 
 /// Number n is the same sequence in every batch: its values and its lengths.
 constexpr std::array<std::array<std::int64_t, 2>, 7> kSequences{
-    {{65, 300}, {129, 129}, {1, 1100}, {300, 64}, {0, 50}, {1, 1}, {513, 513}}};
+    {{65, 300}, {129, 129}, {1, 700}, {300, 64}, {0, 50}, {1, 1}, {385, 385}}};
 
 using Numbers = std::vector<std::uint64_t>;
 
@@ -55,13 +55,37 @@ std::vector<AttentionCase> storages() {
   return cases;
 }
 
-/// The bits of sequence b; perhaps also compares the whole batch with the truth.
-std::vector<std::byte> bytes_of(const AttentionCase& c, std::int64_t b, bool compare = false) {
-  AttentionCall call(c);
-  call.run(shared_runtime());
-  driver::synchronize_device();
-  if (compare) CHECK(call.fault() == "");
-  return call.sequence_bytes(b);
+/// A sequence of a batch, whose bits are compared with those of others in the same group.
+struct Member {
+  AttentionCase batch;
+  std::int64_t sequence = 0;
+  bool compare = false;  ///< Also the whole batch with the truth.
+  std::vector<std::byte> bytes = {};
+  std::string fault = {};
+};
+
+/// Runs all batches, several at a time, and CHECKs that the sequences of each group have the same bits.
+void check_groups(std::vector<std::vector<Member>> groups) {
+  std::vector<Member*> members;
+  for (auto& group : groups) {
+    for (Member& member : group) members.push_back(&member);
+  }
+  in_parallel(members.size(), [&](std::size_t i) {
+    Member& member = *members[i];
+    AttentionCall call(member.batch);
+    call.run(shared_runtime());
+    driver::synchronize_device();
+    if (member.compare) member.fault = call.fault();
+    member.bytes = call.sequence_bytes(member.sequence);
+  });
+  for (const auto& group : groups) {
+    CHECK(!group.front().bytes.empty());
+    for (const Member& member : group) {
+      INFO(member.batch.print() << ", sequence " << member.sequence);
+      CHECK(member.fault == "");
+      CHECK(member.bytes == group.front().bytes);
+    }
+  }
 }
 
 /// `count` other sequences, all of them in turn.
@@ -84,48 +108,52 @@ TEST_CASE("attention: the same call gives the same bits", "[gpu]") {
   cases.push_back(decode);
   cases.push_back(cases.front());
   cases.back().shape.dropout = {.probability = 0.3f, .seed = 1};
-  for (const AttentionCase& c : cases) {
+  std::vector<int> different(2 * cases.size());
+  std::vector<std::string> faults(different.size());
+  in_parallel(different.size(), [&](std::size_t i) {
+    AttentionCase c = cases[i / 2];
+    c.portable = i % 2 == 1;
     AttentionCall call(c);
-    for (const bool portable : {false, true}) {
-      call.set_portable(portable);
-      INFO(c.print() << (portable ? ", portable" : ""));
+    call.run(shared_runtime());
+    driver::synchronize_device();
+    const auto first = call.result_bytes();
+    for (int repetition = 0; repetition < 20; ++repetition) {
       call.poison();
       call.run(shared_runtime());
-      const auto first = call.result_bytes();
-      int different = 0;
-      for (int repetition = 0; repetition < 20; ++repetition) {
-        call.poison();
-        call.run(shared_runtime());
-        different += call.result_bytes() != first;
-      }
-      CHECK(different == 0);
-      CHECK(call.fault() == "");
+      different[i] += call.result_bytes() != first;
     }
+    faults[i] = call.fault();
+  });
+  for (std::size_t i = 0; i < different.size(); ++i) {
+    INFO(cases[i / 2].print() << (i % 2 == 1 ? ", portable" : ""));
+    CHECK(different[i] == 0);
+    CHECK(faults[i] == "");
   }
 }
 
 TEST_CASE("attention: batch_invariant: a sequence has the same bits alone and in any company", "[gpu]") {
   SKIP_WITHOUT_GPU();
+  std::vector<std::vector<Member>> groups;
   for (AttentionCase c : storages()) {
     for (const bool portable : {false, true}) {
       c.portable = portable;
       for (const std::uint64_t number : {0, 2, 6}) {
-        INFO(c.print() << ", sequence " << number);
-        const auto alone = bytes_of(batch_of(c, {number}), 0);
-        CHECK(!alone.empty());
-        Numbers first = {number, 1, 3, 4, 5}, last = {6, 4, 1, number}, among = company(16);
-        among.insert(among.begin() + 9, number);
-        CHECK(bytes_of(batch_of(c, first), 0) == alone);
-        CHECK(bytes_of(batch_of(c, last), 3) == alone);
-        CHECK(bytes_of(batch_of(c, among), 9, true) == alone);
-        CHECK(bytes_of(batch_of(c, {number, number}), 1) == alone);
+        Numbers first = {number, 1, 3, 4, 5}, last = {6, 4, 1, number}, among = company(12);
+        among.insert(among.begin() + 7, number);
+        groups.push_back({{batch_of(c, {number}), 0},
+                          {batch_of(c, first), 0},
+                          {batch_of(c, last), 3},
+                          {batch_of(c, among), 7, true},
+                          {batch_of(c, {number, number}), 1}});
       }
     }
   }
+  check_groups(std::move(groups));
 }
 
 TEST_CASE("attention: batch_invariant: nor do batches of equal lengths make a difference", "[gpu]") {
   SKIP_WITHOUT_GPU();
+  std::vector<std::vector<Member>> groups;
   for (const std::int64_t seqlen_q : {1, 3, 130}) {
     for (const bool portable : {false, true}) {
       AttentionCase c = sequences(seqlen_q, 1023, 128, true, DType::bf16);
@@ -133,19 +161,16 @@ TEST_CASE("attention: batch_invariant: nor do batches of equal lengths make a di
       c.shape.kv_heads = 2;
       c.batch_invariant = true;
       c.portable = portable;
-      INFO(c.print());
       const auto in_batch = [&](std::int64_t batch, std::int64_t b) {
         c.shape.batch = batch;
         c.identities.assign(static_cast<std::size_t>(batch), 1);
         c.identities[static_cast<std::size_t>(b)] = 0;
-        return bytes_of(c, b, batch == 2);
+        return Member{c, b, batch == 2};
       };
-      const auto alone = in_batch(1, 0);
-      CHECK(in_batch(2, 1) == alone);
-      CHECK(in_batch(33, 32) == alone);
-      CHECK(in_batch(33, 7) == alone);
+      groups.push_back({in_batch(1, 0), in_batch(2, 1), in_batch(17, 16), in_batch(17, 7)});
     }
   }
+  check_groups(std::move(groups));
 }
 
 }  // namespace sprue::test
