@@ -62,8 +62,12 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.has_lse = lse.given();
   problem.sm90 =
       !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 && has_tensor_maps(views);
-  // Wider heads have one schedule for all lengths.
-  problem.is_short = problem.sm90 && !args.batch_invariant &&
+  // Wider heads and other features have one schedule for all lengths.
+  const bool is_plain =
+      !(problem.window || problem.chunk || problem.softcap || problem.alibi || problem.signed_scale ||
+        problem.dropout || problem.probabilities || problem.paged) &&
+      problem.bias == AttentionProblem::Bias::none;
+  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant &&
                      std::max(problem.head_dim, problem.head_dim_v) <= 96 &&
                      mean_queries(layout, arguments) <= 1024;
   return problem;
