@@ -98,7 +98,6 @@ struct Params {
   Arguments args;
   u32* counter;    // the next tile to hand out, if blocks draw their tiles
   int group;       // query heads that share a head of k and v
-  int row_blocks;  // tiles of queries per head, of the longest sequence
   int section;     // neighbouring tile columns whose tiles are visited together
   int box_rows;    // keys per copy: kBlockN, or fewer when pages are smaller
 };

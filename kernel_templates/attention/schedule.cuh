@@ -141,17 +141,17 @@ class Schedule {
     const int tile = numbers_.next();
     const int columns_per_batch = tile_columns(params_.args);
     const int columns = params_.args.batch * columns_per_batch;
-    if (tile >= columns * params_.row_blocks) {
-      numbers_.finish(columns * params_.row_blocks);
+    if (tile >= columns * params_.args.row_blocks) {
+      numbers_.finish(columns * params_.args.row_blocks);
       return Work::none();
     }
-    const int first_column = tile / (params_.section * params_.row_blocks) * params_.section;
+    const int first_column = tile / (params_.section * params_.args.row_blocks) * params_.section;
     const int width = min(params_.section, columns - first_column);
-    const int local = tile - first_column * params_.row_blocks;
+    const int local = tile - first_column * params_.args.row_blocks;
     const int column = first_column + local % width;
     const int batch = column / columns_per_batch;
     return work_at(params_, sequence_of(params_.args, batch), batch, column % columns_per_batch,
-                   params_.row_blocks - 1 - local / width);
+                   params_.args.row_blocks - 1 - local / width);
   }
 
  private:

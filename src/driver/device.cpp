@@ -107,6 +107,17 @@ bool is_capturing(Stream stream) {
   return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+RelaxedCapture::RelaxedCapture() {
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+  SPRUE_CUDA(cuThreadExchangeStreamCaptureMode, &mode);
+  mode_ = mode;
+}
+
+RelaxedCapture::~RelaxedCapture() {
+  auto mode = static_cast<CUstreamCaptureMode>(mode_);
+  api().cuThreadExchangeStreamCaptureMode(&mode);
+}
+
 std::uint64_t stream_id(Stream stream) {
   unsigned long long id = 0;
   SPRUE_CUDA(cuStreamGetId, stream, &id);

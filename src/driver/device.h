@@ -46,6 +46,19 @@ std::uint64_t stream_id(Stream stream);
 /// Waits for everything on the current device.
 void synchronize_device();
 
+/// While it lives, calls of this thread that are not allowed during a capture do not break captures of other
+/// streams.
+class RelaxedCapture {
+ public:
+  RelaxedCapture();
+  ~RelaxedCapture();
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  int mode_;  ///< The thread's own.
+};
+
 /// Makes a device current for the calling thread, through its primary context, until the end of the scope. A
 /// context of that device that is current already is kept, whichever it is.
 class ScopedDevice {

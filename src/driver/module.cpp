@@ -10,19 +10,6 @@
 namespace sprue::driver {
 namespace {
 
-/// While it lives, calls of this thread that are not allowed during a capture do not break captures of other
-/// threads.
-class RelaxedCapture {
- public:
-  RelaxedCapture() { SPRUE_CUDA(cuThreadExchangeStreamCaptureMode, &mode_); }
-  ~RelaxedCapture() { api().cuThreadExchangeStreamCaptureMode(&mode_); }
-  RelaxedCapture(const RelaxedCapture&) = delete;
-  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
-
- private:
-  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;
-};
-
 /// The kernel in the current context; loads it if it is not loaded there.
 CUfunction function_of(CUkernel kernel) {
   CUfunction function = nullptr;

@@ -15,14 +15,11 @@ namespace {
 
 constexpr char kOp[] = "attention";
 
-/// The kernel of a key is chosen once, when it is loaded, and gets what its launches will need.
-Request choose(RuntimeImpl& impl, const AttentionProblem& problem, int device) {
+/// The kernel of a key is chosen once, when it is loaded.
+Request choose(const RuntimeImpl& impl, const AttentionProblem& problem, int device) {
   if (problem.sm90) {
     const Request request = problem.request(kAttentionSm90);
-    if (impl.admits(request, driver::device_info(device).architecture)) {
-      if (tiles_differ(problem)) impl.tile_counters().reserve(device);
-      return request;
-    }
+    if (impl.admits(request, driver::device_info(device).architecture)) return request;
   }
   return problem.request(kAttentionPortable);
 }
@@ -73,7 +70,9 @@ KernelInfo prepare(Runtime& runtime, const Attention& args) {
   const AttentionProblem problem = specialise(args, layout, views, attention_arguments(args, layout));
   const int device = driver::current_device();
   RuntimeImpl& impl = runtime.impl();
-  return impl.prepare(problem.key(device), choose(impl, problem, device));
+  const Request request = choose(impl, problem, device);
+  if (request.kernel == kAttentionSm90 && tiles_differ(problem)) impl.tile_counters().reserve(device);
+  return impl.prepare(problem.key(device), request);
 }
 
 }  // namespace sprue

@@ -114,7 +114,6 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   params.arguments = arguments;
   params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;
-  params.row_blocks = arguments.row_blocks;
   params.section = heads_per_section(problem, arguments, kernel.l2_bytes) / problem.packed_heads *
                    kernel.launch.blocks_per_row;
   return params;

@@ -11,7 +11,7 @@ struct AttentionSm90Params {
   driver::TensorMap q, k, v;
   AttentionArguments arguments;
   std::uint32_t* counter;
-  int group, row_blocks, section, box_rows;
+  int group, section, box_rows;
 };
 
 /// Whether tensor maps can describe q, k and v, which are 16-byte aligned: no stride runs backwards or

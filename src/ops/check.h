@@ -39,20 +39,21 @@ struct View {
   template <class AnyTensor>
   View(const char* name, const AnyTensor& tensor)
       : name(name), data(tensor.data), extents(tensor.extents), dtype(tensor.dtype) {
+    const std::uint64_t bytes = size_of(dtype);
     first = reinterpret_cast<std::uintptr_t>(data);
-    end = first + element_bytes();
+    end = first + bytes;
     divisors = first;
     for (int i = 0; i < extents.rank; ++i) {
       smallest_extent = std::min(smallest_extent, extents.shape[i]);
       if (extents.shape[i] == 1) continue;
-      const std::uint64_t stride = static_cast<std::uint64_t>(extents.stride[i]) * element_bytes();
+      const std::uint64_t stride = static_cast<std::uint64_t>(extents.stride[i]) * bytes;
       const std::uint64_t reach = (static_cast<std::uint64_t>(extents.shape[i]) - 1) * stride;
       (extents.stride[i] < 0 ? first : end) += reach;
       if (i + 1 < extents.rank) divisors |= stride;
     }
   }
 
-  std::uint64_t element_bytes() const { return dtype == DType::f32 || dtype == DType::i32 ? 4 : 2; }
+  std::uint64_t element_bytes() const { return size_of(dtype); }
   std::int64_t extent(int dimension) const { return extents.shape[dimension]; }
   bool empty() const { return smallest_extent == 0; }
   bool given() const { return ops::given(*this); }

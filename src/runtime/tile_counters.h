@@ -17,10 +17,10 @@ namespace sprue {
 /// beside itself, because it would write the same output. Thread-safe.
 class TileCounters {
  public:
-  /// Makes the counters of a device, which is current, unless there are any. Not while a stream is being
-  /// captured.
+  /// Makes the counters of a device, which is current, unless there are any or a capture does not allow it.
   void reserve(int device);
-  /// nullptr when the device has no counters or none is left: the kernel then hands out its tiles in turn.
+  /// Reserves them where that is still to be done. nullptr when the device has no counters or none is left:
+  /// the kernel then hands out its tiles in turn.
   std::uint32_t* take(int device, Stream stream);
 
  private:

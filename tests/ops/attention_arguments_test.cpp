@@ -111,7 +111,6 @@ TEST_CASE("attention: the host's parameters of attention_sm90 are the template's
   EXPECT(arguments, args);
   EXPECT(counter, counter);
   EXPECT(group, group);
-  EXPECT(row_blocks, row_blocks);
   EXPECT(section, section);
   EXPECT(box_rows, box_rows);
 #undef EXPECT

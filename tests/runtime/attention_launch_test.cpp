@@ -188,7 +188,7 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(v.data == args.v.data);
   CHECK(list(v.shape, 4) == List{64, 24, 3, 2});
   CHECK(params.arguments.seqlen_k == 24);
-  CHECK((params.group == 2 && params.row_blocks == 3 && params.section == 2 && params.box_rows == 96));
+  CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 2 && params.box_rows == 96));
   CHECK(params.counter == nullptr);
   CHECK(fake_cuda.blocks == 3 * 6 * 2);  // fewer than multiprocessors
 }
@@ -287,6 +287,24 @@ TEST_CASE("attention: lengths, batch and scale make no kernels") {
   CHECK(call(16, 32, true, 1) == 3);
   CHECK(call(16, 64, false, 3) == 3);
   CHECK(ops.runtime.counters().launches == 5);
+}
+
+TEST_CASE("attention: a kernel that is not loaded allocates nothing during a capture") {
+  SKIP_WITHOUT_NVRTC();
+  Operators ops;
+  Attention args = plain();
+  args.causal = true;
+  fake_cuda.capturing = true;
+  CHECK_THROWS_AS(attention(ops.runtime, args), CaptureError);
+  CHECK(fake_cuda.allocations == 0);
+  prepare(ops.runtime, args);
+  CHECK(fake_cuda.allocations == 0);
+  attention(ops.runtime, args);
+  CHECK(ops.params<AttentionSm90Params>().counter == nullptr);  // tiles in turn
+  fake_cuda.capturing = false;
+  attention(ops.runtime, args);
+  CHECK(fake_cuda.allocations == 1);
+  CHECK(ops.params<AttentionSm90Params>().counter != nullptr);
 }
 
 TEST_CASE("attention: prepare() loads the very kernel of a later launch") {
