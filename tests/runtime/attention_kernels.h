@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
 #include "ops/attention_problem.h"
+#include "ops/attention_sm90.h"
 #include "runtime/fake_cuda.h"
 #include "runtime/fixture.h"
 
@@ -37,7 +39,10 @@ class AttentionKernels : public Fixture {
         R"(, "keys_per_tile": "BLOCK_N")", "!SINKS");
     fake_cuda = {};
     fake_cuda_set_device(0);
-    fake_cuda.params_bytes = sizeof fake_cuda.params;
+    fake_cuda.params_bytes = [](const char* kernel) {
+      return std::string_view(kernel) == kAttentionSm90 ? sizeof(AttentionSm90Params)
+                                                        : sizeof(AttentionArguments);
+    };
   }
   RuntimeOptions options() {
     RuntimeOptions options = Fixture::options();

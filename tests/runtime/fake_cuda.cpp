@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
 
 FakeCuda fake_cuda;
 
@@ -79,7 +82,13 @@ int library_load(void** library, const void* image, void*, void*, unsigned, void
 int library_unload(void*) {
   return ++fake_cuda.libraries_unloaded, kSuccess;
 }
-int library_kernel(void** kernel, void* library, const char*) {
+
+std::mutex names_mutex;
+std::map<void*, std::string> names;  // of kernels; a library has one, and its handle is the library's
+
+int library_kernel(void** kernel, void* library, const char* name) {
+  const std::lock_guard lock(names_mutex);
+  names[library] = name;
   return *kernel = library, kSuccess;
 }
 int kernel_function(void** function, void* kernel) {
@@ -91,14 +100,18 @@ int kernel_set(int, int, void*, int) {
 int occupancy(int* blocks, void*, int, std::size_t) {
   return *blocks = 4, kSuccess;
 }
-int launch(void*, unsigned x, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned shared_bytes,
-           void* stream, void** params, void**) {
+std::size_t params_bytes(void* kernel) {
+  const std::lock_guard lock(names_mutex);
+  return fake_cuda.params_bytes == nullptr ? 0 : fake_cuda.params_bytes(names.at(kernel).c_str());
+}
+int launch(void* kernel, unsigned x, unsigned, unsigned, unsigned threads, unsigned, unsigned,
+           unsigned shared_bytes, void* stream, void** params, void**) {
   ++fake_cuda.launches;
   fake_cuda.blocks = x;
   fake_cuda.threads = threads;
   fake_cuda.shared_bytes = shared_bytes;
   fake_cuda.stream = stream;
-  std::memcpy(fake_cuda.params, params[0], fake_cuda.params_bytes);
+  std::memcpy(fake_cuda.params, params[0], params_bytes(kernel));
   return fake_cuda.launch_result;
 }
 int encode_tiled(void* map, int type, unsigned rank, void* data, const std::uint64_t* shape,

@@ -21,8 +21,9 @@ struct FakeCuda {
   int launch_result = 0;                               ///< A CUresult.
   unsigned blocks = 0, threads = 0, shared_bytes = 0;  ///< Of the latest launch.
   void* stream = nullptr;
-  std::size_t params_bytes = 0;  ///< How much of the kernel's argument a launch copies to `params`.
-  alignas(128) unsigned char params[2048] = {};
+  std::size_t (*params_bytes)(const char* kernel) =
+      nullptr;                                   ///< The size of the kernel's argument; not given: 0.
+  alignas(128) unsigned char params[2048] = {};  ///< The argument of the latest launch.
   int tensor_maps_made = 0;
   FakeTensorMap tensor_maps[3] = {};  ///< The latest; a map's first byte says which of them it is.
   bool out_of_memory = false;

@@ -49,7 +49,7 @@ Params launched() {
 
 template <class Params>
 Params rms_norm_params(Operators& ops, const RmsNorm& args) {
-  fake_cuda.params_bytes = sizeof(Params);
+  fake_cuda.params_bytes = [](const char*) { return sizeof(Params); };
   rms_norm(ops.runtime, args);
   return launched<Params>();
 }

@@ -118,7 +118,7 @@ TEST_CASE("a launch gets the kernel's shape and the caller's argument and stream
   FakeFixture fixture;
   RuntimeImpl runtime(fixture.options());
   const int argument = 42;
-  fake_cuda.params_bytes = sizeof argument;
+  fake_cuda.params_bytes = [](const char*) { return sizeof argument; };
   const Stream stream = reinterpret_cast<Stream>(&fixture);
   runtime.launch(kernel(runtime, 51), 7, stream, &argument);
   CHECK(fake_cuda.blocks == 7);
