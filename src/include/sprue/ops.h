@@ -12,4 +12,5 @@
 #pragma once
 
 #include "sprue/ops/attention.h"
+#include "sprue/ops/attention_backward.h"
 #include "sprue/ops/norm.h"
