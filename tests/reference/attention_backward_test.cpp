@@ -52,7 +52,7 @@ struct Problem {
 void check_gradient(const char* name, const Problem& problem, std::vector<float>& values,
                     const std::vector<double>& gradient) {
   REQUIRE(gradient.size() == values.size());
-  for (std::size_t i = 0; i < values.size(); i += values.size() > 20 ? 7 : 1) {
+  for (std::size_t i = 0; i<values.size(); i += values.size()> 20 ? 7 : 1) {
     INFO(name << "[" << i << "]");
     CHECK(gradient[i] == Approx(problem.slope(values[i])).margin(2e-3).epsilon(2e-3));
   }
@@ -69,7 +69,8 @@ void check(Problem problem) {
 }
 
 AttentionShape small() {
-  return {.batch = 2, .seqlen_q = 5, .seqlen_k = 7, .heads = 4, .kv_heads = 2, .head_dim = 8, .head_dim_v = 16};
+  return {
+      .batch = 2, .seqlen_q = 5, .seqlen_k = 7, .heads = 4, .kv_heads = 2, .head_dim = 8, .head_dim_v = 16};
 }
 
 }  // namespace
@@ -128,7 +129,8 @@ TEST_CASE("naive gradients of attention are near the true ones") {
   const Gradients<float> naive =
       naive_attention_backward(problem.shape, problem.inputs(), problem.dout, DType::bf16);
   double error = 0;
-  for (std::size_t i = 0; i < truth.dk.size(); ++i) error = std::max(error, std::abs(truth.dk[i] - naive.dk[i]));
+  for (std::size_t i = 0; i < truth.dk.size(); ++i)
+    error = std::max(error, std::abs(truth.dk[i] - naive.dk[i]));
   CHECK(error > 1e-4);
   CHECK(error < 0.1);
 }

@@ -1,4 +1,5 @@
-// Attention's gradients in loops that one can check by eye: the same ones for the truth and for the naive version.
+// Attention's gradients in loops that one can check by eye: the same ones for the truth and for the naive
+// version.
 #include "reference/attention_backward.h"
 
 #include <algorithm>
@@ -51,7 +52,7 @@ Real cap_slope(const AttentionShape& p, const float* q, const float* k) {
 /// What one query adds to the gradients: to its own row of dq, and to the rows of dk and dv that it sees.
 template <class Real>
 struct Targets {
-  Real *dq, *dk, *dv;             ///< dk and dv: of key 0 of its head, `k_stride` and `v_stride` apart.
+  Real *dq, *dk, *dv;  ///< dk and dv: of key 0 of its head, `k_stride` and `v_stride` apart.
   std::int64_t k_stride, v_stride;
 };
 
@@ -112,8 +113,8 @@ void add_to_sums(const AttentionShape& p, const AttentionInputs& in, const Query
   for (std::int64_t j = keys.first; j < keys.end; ++j) {
     const Real change = ds[static_cast<std::size_t>(j - keys.first)];
     if (!gradients.dbias.empty()) {
-      const std::int64_t first = row(index(at.b, bias.batch), index(at.h, bias.heads), index(at.i, bias.queries),
-                                     bias.heads, bias.queries, bias.keys);
+      const std::int64_t first = row(index(at.b, bias.batch), index(at.h, bias.heads),
+                                     index(at.i, bias.queries), bias.heads, bias.queries, bias.keys);
       gradients.dbias[static_cast<std::size_t>(first + j)] += change;
     }
     if (!gradients.dslopes.empty()) {
@@ -127,9 +128,8 @@ template <class Real, class Round>
 Gradients<Real> differentiate(const AttentionShape& p, const AttentionInputs& in, std::span<const float> dout,
                               const Round& round) {
   const auto zeros = [](auto count) { return std::vector<Real>(static_cast<std::size_t>(count)); };
-  Gradients<Real> result{zeros(p.q_elements()),          zeros(p.k_elements()),
-                         zeros(p.v_elements()),          zeros(in.bias.values.size()),
-                         zeros(in.alibi_slopes.size()), zeros(in.sinks.size())};
+  Gradients<Real> result{zeros(p.q_elements()),        zeros(p.k_elements()),         zeros(p.v_elements()),
+                         zeros(in.bias.values.size()), zeros(in.alibi_slopes.size()), zeros(in.sinks.size())};
   const std::int64_t group = p.heads / p.kv_heads;
   std::mutex mutex;
   parallel(p.batch * p.kv_heads, [&](std::int64_t index) {

@@ -1,5 +1,5 @@
-// The gradients of attention on the CPU: in double precision, and as a first attempt in low precision computes
-// them.
+// The gradients of attention on the CPU: in double precision, and as a first attempt in low precision
+// computes them.
 #pragma once
 
 #include "reference/attention.h"
@@ -7,7 +7,8 @@
 
 namespace sprue::reference {
 
-/// As in sprue::AttentionBackward; row-major, in the shapes of the inputs. 0 where a sequence has no such row.
+/// As in sprue::AttentionBackward; row-major, in the shapes of the inputs. 0 where a sequence has no such
+/// row.
 template <class Real>
 struct Gradients {
   std::vector<Real> dq, dk, dv;
