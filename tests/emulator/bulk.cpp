@@ -1,0 +1,4 @@
+#include "emulator/decoder.h"
+namespace emulator {
+void add_bulk(Families&) {}
+}  // namespace emulator
