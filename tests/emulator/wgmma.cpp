@@ -1,0 +1,4 @@
+#include "emulator/decoder.h"
+namespace emulator {
+void add_wgmma(Families&) {}
+}  // namespace emulator
