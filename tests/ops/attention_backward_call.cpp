@@ -45,9 +45,8 @@ AttentionBackwardCall::AttentionBackwardCall(const AttentionBackwardCase& given)
   const auto& s = c.shape;
   // What the forward call wrote, as it would be if it were exact.
   const reference::AttentionResult result = reference::attention(s, values_.inputs(c));
-  std::vector<float> out;
-  for (const double x : result.out) out.push_back(reference::rounded(static_cast<float>(x), c.dtype));
-  tensors_[kOut]->write(scatter(q_placement_, out, s.heads * s.head_dim_v));
+  for (const double x : result.out) out_values_.push_back(reference::rounded(static_cast<float>(x), c.dtype));
+  tensors_[kOut]->write(scatter(q_placement_, out_values_, s.heads * s.head_dim_v));
   std::vector<float> lse = tensors_[kLse]->read();
   for (std::int64_t b = 0; b < s.batch; ++b) {
     for (std::int64_t h = 0; h < s.heads; ++h) {
@@ -127,8 +126,9 @@ std::string AttentionBackwardCall::fault() const {
   const AttentionCase& c = case_.forward;
   const auto& s = c.shape;
   const reference::AttentionInputs in = values_.inputs(c);
-  const auto truth = reference::attention_backward(s, in, dout_values_);
-  const auto naive = reference::naive_attention_backward(s, in, dout_values_, c.dtype);
+  const reference::OutputGradients outputs{dout_values_, out_values_};
+  const auto truth = reference::attention_backward(s, in, outputs);
+  const auto naive = reference::naive_attention_backward(s, in, outputs, c.dtype);
   std::string faults;
   const auto add = [&](const std::string& fault) {
     if (!fault.empty()) faults += (faults.empty() ? "" : "; ") + fault;

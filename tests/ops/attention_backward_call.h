@@ -48,7 +48,7 @@ class AttentionBackwardCall {
   AttentionBackwardCase case_;
   Placement q_placement_, k_placement_;
   AttentionValues values_;
-  std::vector<float> dout_values_;
+  std::vector<float> out_values_, dout_values_;
   CaseTensors tensors_;
   std::optional<DeviceTensor> dout_;
   std::array<std::optional<DeviceTensor>, kGradients> gradients_;

@@ -59,7 +59,7 @@ void check_gradient(const char* name, const Problem& problem, std::vector<float>
 }
 
 void check(Problem problem) {
-  const Gradients<double> gradients = attention_backward(problem.shape, problem.inputs(), problem.dout);
+  const Gradients<double> gradients = attention_backward(problem.shape, problem.inputs(), {problem.dout});
   check_gradient("dq", problem, problem.q, gradients.dq);
   check_gradient("dk", problem, problem.k, gradients.dk);
   check_gradient("dv", problem, problem.v, gradients.dv);
@@ -125,9 +125,9 @@ TEST_CASE("attention's gradients with dropout") {
 
 TEST_CASE("naive gradients of attention are near the true ones") {
   const Problem problem(small());
-  const Gradients<double> truth = attention_backward(problem.shape, problem.inputs(), problem.dout);
+  const Gradients<double> truth = attention_backward(problem.shape, problem.inputs(), {problem.dout});
   const Gradients<float> naive =
-      naive_attention_backward(problem.shape, problem.inputs(), problem.dout, DType::bf16);
+      naive_attention_backward(problem.shape, problem.inputs(), {problem.dout}, DType::bf16);
   double error = 0;
   for (std::size_t i = 0; i < truth.dk.size(); ++i)
     error = std::max(error, std::abs(truth.dk[i] - naive.dk[i]));

@@ -59,8 +59,8 @@ struct Targets {
 /// ds of the keys that a query sees; returns delta.
 template <class Real, class Round>
 Real score_gradients(const AttentionShape& p, const AttentionInputs& in, const Query& at, KeyRange keys,
-                     const float* dout, const Probabilities<Real>& probabilities, std::vector<Real>& ds,
-                     const Round& round) {
+                     const float* dout, const float* given_out, const Probabilities<Real>& probabilities,
+                     std::vector<Real>& ds, const Round& round) {
   const std::int64_t g = at.h / (p.heads / p.kv_heads);
   const Real keep_scale = 1 / (1 - static_cast<Real>(p.dropout.probability));
   std::vector<Real> out(static_cast<std::size_t>(p.head_dim_v));
@@ -73,8 +73,10 @@ Real score_gradients(const AttentionShape& p, const AttentionInputs& in, const Q
       out[static_cast<std::size_t>(d)] += probability * keep_scale * static_cast<Real>(v[d]);
   }
   Real delta = 0;
-  for (std::int64_t d = 0; d < p.head_dim_v; ++d)
-    delta += static_cast<Real>(dout[d]) * round(out[static_cast<std::size_t>(d)]);
+  for (std::int64_t d = 0; d < p.head_dim_v; ++d) {
+    const Real value = given_out ? static_cast<Real>(given_out[d]) : round(out[static_cast<std::size_t>(d)]);
+    delta += static_cast<Real>(dout[d]) * value;
+  }
   for (std::size_t n = 0; n < ds.size(); ++n) ds[n] = round(probabilities.at[n] * (ds[n] - delta));
   return delta;
 }
@@ -125,8 +127,8 @@ void add_to_sums(const AttentionShape& p, const AttentionInputs& in, const Query
 }
 
 template <class Real, class Round>
-Gradients<Real> differentiate(const AttentionShape& p, const AttentionInputs& in, std::span<const float> dout,
-                              const Round& round) {
+Gradients<Real> differentiate(const AttentionShape& p, const AttentionInputs& in,
+                              const OutputGradients& outputs, const Round& round) {
   const auto zeros = [](auto count) { return std::vector<Real>(static_cast<std::size_t>(count)); };
   Gradients<Real> result{zeros(p.q_elements()),        zeros(p.k_elements()),         zeros(p.v_elements()),
                          zeros(in.bias.values.size()), zeros(in.alibi_slopes.size()), zeros(in.sinks.size())};
@@ -138,10 +140,12 @@ Gradients<Real> differentiate(const AttentionShape& p, const AttentionInputs& in
       for (std::int64_t i = 0; i < p.length_q(b); ++i) {
         const Query at{b, h, i};
         const KeyRange keys = p.visible_keys(b, i);
-        const float* change = dout.data() + row(b, i, h, p.seqlen_q, p.heads, p.head_dim_v);
+        const std::int64_t output = row(b, i, h, p.seqlen_q, p.heads, p.head_dim_v);
+        const float* change = outputs.dout.data() + output;
+        const float* out = outputs.out.empty() ? nullptr : outputs.out.data() + output;
         const auto probabilities = probabilities_of<Real>(p, in, at, keys, round);
         std::vector<Real> ds;
-        const Real delta = score_gradients(p, in, at, keys, change, probabilities, ds, round);
+        const Real delta = score_gradients(p, in, at, keys, change, out, probabilities, ds, round);
         add_products(p, in, at, keys, change, probabilities, ds,
                      {result.dq.data() + row(b, i, h, p.seqlen_q, p.heads, p.head_dim),
                       result.dk.data() + row(b, 0, g, p.seqlen_k, p.kv_heads, p.head_dim),
@@ -161,13 +165,13 @@ Gradients<Real> differentiate(const AttentionShape& p, const AttentionInputs& in
 }  // namespace
 
 Gradients<double> attention_backward(const AttentionShape& p, const AttentionInputs& in,
-                                     std::span<const float> dout) {
-  return differentiate<double>(p, in, dout, [](double x) { return x; });
+                                     const OutputGradients& outputs) {
+  return differentiate<double>(p, in, outputs, [](double x) { return x; });
 }
 
 Gradients<float> naive_attention_backward(const AttentionShape& p, const AttentionInputs& in,
-                                          std::span<const float> dout, DType dtype) {
-  return differentiate<float>(p, in, dout, [dtype](float x) { return rounded(x, dtype); });
+                                          const OutputGradients& outputs, DType dtype) {
+  return differentiate<float>(p, in, outputs, [dtype](float x) { return rounded(x, dtype); });
 }
 
 }  // namespace sprue::reference

@@ -15,12 +15,18 @@ struct Gradients {
   std::vector<Real> dbias, dslopes, dsinks;  ///< Empty where there is no such input.
 };
 
-/// Double precision throughout. `dout` is [b, sq, h, dv].
+/// What a backward pass is given beside the inputs, [b, sq, h, dv].
+struct OutputGradients {
+  std::span<const float> dout;
+  std::span<const float> out = {};  ///< As the forward pass rounded it; empty: exact.
+};
+
+/// Double precision throughout.
 Gradients<double> attention_backward(const AttentionShape& shape, const AttentionInputs& inputs,
-                                     std::span<const float> dout);
+                                     const OutputGradients& outputs);
 
 /// As one writes it first on tensors of `dtype`: every tensor on the way is rounded to it, sums are f32.
 Gradients<float> naive_attention_backward(const AttentionShape& shape, const AttentionInputs& inputs,
-                                          std::span<const float> dout, DType dtype);
+                                          const OutputGradients& outputs, DType dtype);
 
 }  // namespace sprue::reference
