@@ -24,7 +24,6 @@ struct BackwardArguments {
   RowStats* stats;
   float* slope_rows;  // of -ds |p - j|, the sum over j
   i64 row_stride[3];
-  float* dq_sum;   // [batch * seqlen_q, heads, head_dim], by kernels that add to dq from several blocks
   int key_blocks;  // per head: of every sequence; with packed keys of all sequences, or a few more
   int bias_batch, bias_heads, bias_q, bias_k;  // extents of bias
 };

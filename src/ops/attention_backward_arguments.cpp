@@ -24,7 +24,6 @@ AttentionBackwardArguments attention_backward_arguments(const AttentionBackward&
       .stats = nullptr,
       .slope_rows = nullptr,
       .row_stride = {},
-      .dq_sum = nullptr,
       .key_blocks = 0,
       .bias_batch = static_cast<int>(bias.shape[0]),
       .bias_heads = static_cast<int>(bias.shape[1]),

@@ -25,7 +25,6 @@ struct AttentionBackwardArguments {
   void* stats;
   float* slope_rows;
   Strides row_stride;
-  float* dq_sum;
   int key_blocks;  ///< Left to the launch, as all that points into the workspace.
   int bias_batch, bias_heads, bias_q, bias_k;
 };

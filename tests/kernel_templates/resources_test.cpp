@@ -131,6 +131,35 @@ std::vector<Values> problems_of(const std::string& kernel) {
             rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
             rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 65536, true, 16, 3)};
   }
+  if (kernel == "attention_backward_keys" || kernel == "attention_backward_queries" ||
+      kernel == "attention_backward_bias") {
+    const bool queries = kernel == "attention_backward_queries", bias = kernel == "attention_backward_bias";
+    const auto backward = [&](const char* scalar, int head_dim, int head_dim_v, Values problem) {
+      if (bias) problem.merge(Values{{"BIAS", std::string("f32")}, {"DBIAS", std::string("f32")}});
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}}});
+      return problem;
+    };
+    Values all = merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}});
+    all.erase("SINKS");
+    if (queries) all.emplace("SLOPE_ROWS", true);
+    if (bias) return {backward("bf16", 256, 256, all), backward("f16", 64, 72, {{"ONE_ROW", true}})};
+    return {backward("bf16", 64, 64, {{"CAUSAL", true}}),
+            backward("bf16", 128, 128, {{"CAUSAL", true}}),
+            backward("f16", 192, 128, {{"ALIGNMENT", std::int64_t{2}}}),
+            backward("bf16", 256, 256, {}),
+            backward("bf16", 128, 128, all),
+            backward("f16", 256, 256, all)};
+  }
+  if (kernel == "attention_backward_delta") {
+    return {
+        {{"SCALAR", std::string("bf16")}, {"HEAD_DIM_V", std::int64_t{128}}},
+        {{"SCALAR", std::string("f16")}, {"HEAD_DIM_V", std::int64_t{8}}, {"ALIGNMENT", std::int64_t{2}}}};
+  }
+  if (kernel == "attention_backward_heads") {
+    return {{{"SCALAR", std::string("bf16")}, {"VARLEN", true}, {"SINKS", true}, {"SLOPES", true}}};
+  }
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};
