@@ -1,4 +1,6 @@
 // atom and red: also of vectors of f32 and of pairs of f16 and bf16.
+#include "emulator/atomic.h"
+
 #include <algorithm>
 #include <bit>
 
@@ -14,16 +16,6 @@ using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 using s32 = std::int32_t;
 using s64 = std::int64_t;
-
-/// *at = f(*at, operand), atomically among the host's threads; returns what was there.
-template <class Bits, class F>
-Bits update(std::byte* at, const F& f) {
-  auto* const place = reinterpret_cast<Bits*>(at);
-  Bits old = __atomic_load_n(place, __ATOMIC_RELAXED);
-  while (!__atomic_compare_exchange_n(place, &old, f(old), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
-  }
-  return old;
-}
 
 template <class T>
 using BitsOf = std::conditional_t<sizeof(T) == 8, u64, std::conditional_t<sizeof(T) == 4, u32, u16>>;
@@ -164,7 +156,32 @@ void update_memory(Decoder& d, Instruction& in) {
   if (returns) d.append_targets(in, d.operand(0));
 }
 
+template <class B, class F>
+void add_as(std::byte* at, const std::byte* value, const F& sum) {
+  B operand;
+  std::memcpy(&operand, value, sizeof operand);
+  update<B>(at, [&](B now) { return static_cast<B>(sum(now, operand)); });
+}
+
 }  // namespace
+
+void add_element(std::byte* at, const std::byte* value, Type type) {
+  switch (type) {
+    case Type::f32:
+      return add_as<u32>(at, value, [](u32 a, u32 b) {
+        return std::bit_cast<u32>(std::bit_cast<float>(a) + std::bit_cast<float>(b));
+      });
+    case Type::f16:
+      return add_as<u16>(at, value,
+                         [](u16 a, u16 b) { return close(open(a, false) + open(b, false), false); });
+    case Type::bf16:
+      return add_as<u16>(at, value, [](u16 a, u16 b) { return close(open(a, true) + open(b, true), true); });
+    case Type::u64:
+      return add_as<u64>(at, value, [](u64 a, u64 b) { return a + b; });
+    default:
+      return add_as<u32>(at, value, [](u32 a, u32 b) { return a + b; });
+  }
+}
 
 void add_atomic(Families& families) {
   families["atom"] = families["red"] = update_memory;

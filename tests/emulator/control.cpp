@@ -1,6 +1,7 @@
 // Branches, the end of a thread, named barriers, barriers of a cluster, and instructions without effect here.
 #include "emulator/control.h"
 
+#include "emulator/async.h"
 #include "emulator/block.h"
 
 namespace emulator {
@@ -149,6 +150,8 @@ void fixed(Decoder&, Instruction& in) {
 }  // namespace
 
 Status end_thread(Warp& w, const Instruction&, u32 mask) {
+  if (has_unfinished_bulk(w, mask))
+    fault("a thread ends while bulk copies that it has issued may still read shared memory");
   w.exit(mask);
   if (w.has_ended()) w.block->note_end();
   return Status::jumped;

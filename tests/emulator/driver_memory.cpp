@@ -77,24 +77,30 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType type, cuui
   encoded.magic = TensorMap::kMagic;
   encoded.data = reinterpret_cast<std::uintptr_t>(data);
   encoded.rank = static_cast<std::uint8_t>(rank);
-  encoded.type = static_cast<std::uint8_t>(type);
   switch (type) {
     case CU_TENSOR_MAP_DATA_TYPE_UINT8:
-      encoded.element_bytes = 1;
+      encoded.type = Type::u8;
       break;
     case CU_TENSOR_MAP_DATA_TYPE_UINT16:
+      encoded.type = Type::u16;
+      break;
     case CU_TENSOR_MAP_DATA_TYPE_FLOAT16:
+      encoded.type = Type::f16;
+      break;
     case CU_TENSOR_MAP_DATA_TYPE_BFLOAT16:
-      encoded.element_bytes = 2;
+      encoded.type = Type::bf16;
       break;
     case CU_TENSOR_MAP_DATA_TYPE_UINT32:
     case CU_TENSOR_MAP_DATA_TYPE_INT32:
+      encoded.type = Type::u32;
+      break;
     case CU_TENSOR_MAP_DATA_TYPE_FLOAT32:
-      encoded.element_bytes = 4;
+      encoded.type = Type::f32;
       break;
     default:
       return CUDA_ERROR_NOT_SUPPORTED;
   }
+  encoded.element_bytes = static_cast<std::uint8_t>(bytes_of(encoded.type));
   switch (swizzle) {
     case CU_TENSOR_MAP_SWIZZLE_NONE:
       break;

@@ -1,12 +1,23 @@
 // Registers of 16-bit elements as floats, 32 lanes at once.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "emulator/half.h"
 #include "emulator/types.h"
 
 namespace emulator {
+
+/// Fused where the machine that builds has that.
+inline float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 
 /// Both halves of the 32 words of a register.
 inline void open_halves(Type type, const std::uint32_t* words, float* low, float* high) {

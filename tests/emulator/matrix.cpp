@@ -31,12 +31,6 @@ void open_word(Type type, const u32* words, int per_word, float (*out)[32]) {
   }
 }
 
-struct Shape {
-  int k;
-  Type a, b;
-  bool half_sums;  // C and D are pairs of f16
-};
-
 /// in.aux: k, the types of A and B, whether sums are f16. The list: D, A, B, C.
 Status multiply(Warp& w, const Instruction& in, u32 mask) {
   if (mask != kAll)
@@ -73,7 +67,8 @@ Status multiply(Warp& w, const Instruction& in, u32 mask) {
   }
   for (int row = 0; row < 16; ++row) {
     for (int i = 0; i < k; ++i) {
-      for (int column = 0; column < 8; ++column) sum[row][column] += left[row][i] * right[i][column];
+      for (int column = 0; column < 8; ++column)
+        sum[row][column] = multiply_add(left[row][i], right[i][column], sum[row][column]);
     }
   }
   for (int r = 0; r < 2; ++r) {
