@@ -22,6 +22,8 @@
 //% include "device/cluster.cuh"
 //% end
 
+enum class Sums { registers, shared, global };
+
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
 using z_scalar = device::${Z};
@@ -34,18 +36,21 @@ constexpr bool kHasDresidualOut = ${HAS_DRESIDUAL_OUT};
 constexpr bool kHasDresidual = ${HAS_DRESIDUAL};
 constexpr bool kHasDweight = ${HAS_DWEIGHT};
 constexpr bool kHasDbias = ${HAS_DBIAS};
-constexpr int kAlignment = ${ALIGNMENT};  // bytes that divide every address and row stride
+constexpr int kAlignment = ${ALIGNMENT};  // elements, of which every address and row stride is a multiple
 constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
-constexpr bool kSharedSums = ${SHARED_SUMS};  // sums over rows are in shared memory, else in registers
+constexpr Sums kSumsIn = Sums::${SUMS};   // where sums over rows are kept
+constexpr int kSharedWords = ${SHARED_WORDS};  // for each column
+constexpr bool kKeepsRow = ${KEEPS_ROW};  // in registers; else it is read again, then from L2
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
-static_assert(kRowsPerBlock == 1 || !kSharedSums, "rows side by side have sums of their own");
+static_assert((kSumsIn == Sums::shared) == (kSharedWords == 2), "two sums for each column");
+static_assert(kRowsPerBlock == 1 || kSumsIn == Sums::registers, "rows side by side have sums of their own");
 
 using namespace device;
 
@@ -55,16 +60,17 @@ static_assert(kHasResidual || !(kHasDresidualOut || kHasDresidual),
               "gradients of the residual have its type");
 
 constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
-constexpr int larger(int a, int b) {
+__host__ __device__ constexpr int larger(int a, int b) {
   return a > b ? a : b;
 }
 constexpr int kWidestBytes =
     larger(larger(sizeof(scalar), sizeof(z_scalar)),
            larger(kHasWeight ? sizeof(weight_scalar) : 1, kHasResidual ? sizeof(residual_scalar) : 1));
-static_assert(kAlignment % kWidestBytes == 0, "elements are aligned to their own size");
 
 //% include "norm/row_vectors.cuh"
 //% include "norm/row_sums.cuh"
+
+constexpr int kUnroll = kKeepsRow ? kVecsPerThread : 2;
 
 struct Params {
   scalar* dx;
@@ -107,40 +113,45 @@ __device__ __forceinline__ void pass_residual(Values& dz, const Residual* dresid
   }
 }
 
-// A thread's sums over rows of its columns; in registers or in its own words of shared memory.
+// A thread's sums over rows of its columns: in registers, or in words of memory that no other thread uses.
 struct ColumnSums {
-  Values registers[kSums && !kSharedSums ? kVecsPerThread : 1];
-  float* shared;
+  Values registers[kSums && kSumsIn == Sums::registers ? kVecsPerThread : 1];
+  float* words;
 
   __device__ __forceinline__ void clear(float* memory, int lane) {
-    shared = memory;
-#pragma unroll
+    words = memory;
+#pragma unroll(kKeepsRow ? kVecsPerThread : 1)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (has_vector(lane, i)) set(lane, i, Values{});
     }
   }
+  __device__ __forceinline__ float* word(int lane, int i, int e) const {
+    return words + (kSumsIn == Sums::shared ? (i * kVec + e) * kThreadsPerRow + static_cast<int>(threadIdx.x)
+                                            : column_of(lane, i) + e);
+  }
   __device__ __forceinline__ Values get(int lane, int i) const {
-    if constexpr (!kSharedSums) {
+    if constexpr (kSumsIn == Sums::registers) {
       return registers[i];
     } else {
       Values values;
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) values.at[e] = shared[(i * kVec + e) * kThreadsPerRow + threadIdx.x];
+      for (int e = 0; e < kVec; ++e) values.at[e] = *word(lane, i, e);
       return values;
     }
   }
   __device__ __forceinline__ void set(int lane, int i, const Values& values) {
-    if constexpr (!kSharedSums) {
+    if constexpr (kSumsIn == Sums::registers) {
       registers[i] = values;
     } else {
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) shared[(i * kVec + e) * kThreadsPerRow + threadIdx.x] = values.at[e];
+      for (int e = 0; e < kVec; ++e) *word(lane, i, e) = values.at[e];
     }
   }
 };
 
 // Writes the sums of a block's rows: row `block` of `target`. By all threads of the block.
 __device__ __forceinline__ void write_sums(const ColumnSums& sums, float* target, int block, int lane) {
+  if constexpr (kSumsIn == Sums::global) return;  // there they are
   float* const row = target + static_cast<i64>(block) * kHidden;
   if constexpr (kRowsPerBlock == 1) {
 #pragma unroll
@@ -182,9 +193,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const int block = blockIdx.x / kCluster, blocks = gridDim.x / kCluster;
   RowSums row_sums;
   ColumnSums dweight, dbias;
-  if constexpr (kHasDweight) dweight.clear(shared, lane);
+  const auto memory = [&](float* rows, int words) {
+    return kSumsIn == Sums::global ? rows + static_cast<i64>(block) * kHidden : shared + words;
+  };
+  if constexpr (kHasDweight) dweight.clear(memory(params.dweight_rows, 0), lane);
   if constexpr (kHasDbias)
-    dbias.clear(shared + (kHasDweight ? kVecsPerThread * kVec * kThreadsPerRow : 0), lane);
+    dbias.clear(memory(params.dbias_rows, kHasDweight ? kVecsPerThread * kVec * kThreadsPerRow : 0), lane);
 
 #pragma unroll 1
   for (i64 first = static_cast<i64>(block) * kRowsPerBlock; first < params.rows;
@@ -195,65 +209,78 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     row_offsets(offset, params.extent, params.strides, number);
     const auto has = [&](int i) { return active && has_vector(lane, i); };
 
-    Values dy[kVecsPerThread], n[kVecsPerThread];
+    Values kept_dy[kKeepsRow ? kVecsPerThread : 1] = {}, kept_z[kKeepsRow ? kVecsPerThread : 1] = {};
+    const auto z_of = [&](int i) {
+      return kKeepsRow ? kept_z[kKeepsRow ? i : 0] : load_values(params.z + offset[2] + column_of(lane, i));
+    };
+    const auto dy_of = [&](int i) {
+      return kKeepsRow ? kept_dy[kKeepsRow ? i : 0] : load_values(params.dy + offset[1] + column_of(lane, i));
+    };
     float sum = 0.0f;
-#pragma unroll
+#pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has(i)) continue;
-      n[i] = stream_values(params.z + offset[2] + column_of(lane, i));
-      dy[i] = stream_values(params.dy + offset[1] + column_of(lane, i));
+      if constexpr (kKeepsRow) {
+        kept_z[i] = stream_values(params.z + offset[2] + column_of(lane, i));
+        kept_dy[i] = stream_values(params.dy + offset[1] + column_of(lane, i));
+      }
+      const Values z = z_of(i);
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) sum = kCentred ? sum + n[i].at[e] : fmaf(n[i].at[e], n[i].at[e], sum);
+      for (int e = 0; e < kVec; ++e) sum = kCentred ? sum + z.at[e] : fmaf(z.at[e], z.at[e], sum);
     }
     sum = row_sums(sum);
     float mean = 0.0f;
     if constexpr (kCentred) {
       mean = sum * (1.0f / kHidden);
       sum = 0.0f;
-#pragma unroll
+#pragma unroll(kUnroll)
       for (int i = 0; i < kVecsPerThread; ++i) {
         if (!has(i)) continue;
+        const Values z = z_of(i);
 #pragma unroll
-        for (int e = 0; e < kVec; ++e) sum = fmaf(n[i].at[e] - mean, n[i].at[e] - mean, sum);
+        for (int e = 0; e < kVec; ++e) sum = fmaf(z.at[e] - mean, z.at[e] - mean, sum);
       }
       sum = row_sums(sum);
     }
     const float factor = rsqrtf(sum * (1.0f / kHidden) + params.eps);
 
     float products[kCentred ? 2 : 1] = {};  // of n and g, and g itself
-#pragma unroll
+#pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has(i)) continue;
-      const Values g = weighted(dy[i], params.weight, column_of(lane, i));
+      const Values z = z_of(i), g = weighted(dy_of(i), params.weight, column_of(lane, i));
 #pragma unroll
       for (int e = 0; e < kVec; ++e) {
-        n[i].at[e] = (n[i].at[e] - mean) * factor;
-        products[0] = fmaf(n[i].at[e], g.at[e], products[0]);
+        products[0] = fmaf((z.at[e] - mean) * factor, g.at[e], products[0]);
         if constexpr (kCentred) products[1] += g.at[e];
       }
     }
     row_sums(products);
-    const float along = products[0] * (1.0f / kHidden),
-                shift = kCentred ? products[kCentred ? 1 : 0] * (1.0f / kHidden) : 0.0f;
-#pragma unroll
+    const float along = products[0] * (1.0f / kHidden);
+    const float shift = kCentred ? products[kCentred ? 1 : 0] * (1.0f / kHidden) : 0.0f;
+#pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has(i)) continue;
       const int column = column_of(lane, i);
-      Values dz = weighted(dy[i], params.weight, column);
+      const Values dy = dy_of(i);
+      Values n = z_of(i), dz = weighted(dy, params.weight, column);
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) dz.at[e] = factor * (fmaf(-n[i].at[e], along, dz.at[e]) - shift);
+      for (int e = 0; e < kVec; ++e) {
+        n.at[e] = (n.at[e] - mean) * factor;
+        dz.at[e] = factor * (fmaf(-n.at[e], along, dz.at[e]) - shift);
+      }
       pass_residual(dz, params.dresidual_out + offset[3] + column, params.dresidual + offset[4] + column);
       store_values(params.dx + offset[0] + column, dz);
       if constexpr (kHasDweight) {
         Values w = dweight.get(lane, i);
 #pragma unroll
-        for (int e = 0; e < kVec; ++e) w.at[e] = fmaf(dy[i].at[e], n[i].at[e], w.at[e]);
+        for (int e = 0; e < kVec; ++e) w.at[e] = fmaf(dy.at[e], n.at[e], w.at[e]);
         dweight.set(lane, i, w);
       }
       if constexpr (kHasDbias) {
         Values b = dbias.get(lane, i);
 #pragma unroll
-        for (int e = 0; e < kVec; ++e) b.at[e] += dy[i].at[e];
+        for (int e = 0; e < kVec; ++e) b.at[e] += dy.at[e];
         dbias.set(lane, i, b);
       }
     }

@@ -28,7 +28,7 @@ constexpr bool kCentred = ${CENTRED};
 constexpr bool kHasBias = ${HAS_BIAS};
 constexpr bool kZeroCentred = ${ZERO_CENTRED};
 constexpr bool kHasResidualOut = ${HAS_RESIDUAL_OUT};
-constexpr int kAlignment = ${ALIGNMENT};  // bytes that divide every address and row stride
+constexpr int kAlignment = ${ALIGNMENT};  // elements, of which every address and row stride is a multiple
 constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
@@ -46,12 +46,11 @@ static_assert(kHasWeight || !(kHasBias || kZeroCentred), "bias and weight have o
 static_assert(kHasResidual || !kHasResidualOut, "without a residual z is x");
 
 constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
-constexpr int bytes_of(int a, int b) {
+__host__ __device__ constexpr int larger(int a, int b) {
   return a > b ? a : b;
 }
-constexpr int kWidestBytes = bytes_of(sizeof(scalar), bytes_of(kHasWeight ? sizeof(weight_scalar) : 1,
+constexpr int kWidestBytes = larger(sizeof(scalar), larger(kHasWeight ? sizeof(weight_scalar) : 1,
                                                                kHasResidual ? sizeof(residual_scalar) : 1));
-static_assert(kAlignment % kWidestBytes == 0, "elements are aligned to their own size");
 
 //% include "norm/row_vectors.cuh"
 //% include "norm/row_sums.cuh"
@@ -134,15 +133,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 
   Values kept[kInRegisters ? kVecsPerThread : 1];
   float sum = 0.0f;
-  // Calls visit(z, column) for every vector of the row.
-  const auto for_each = [&](const auto& visit) {
-#pragma unroll(kInRegisters ? kVecsPerThread : 4)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      const int column = column_of(lane, i);
-      Values z = kInRegisters ? kept[kInRegisters ? i : 0] : load_again(row, row.residual_out, column);
-      visit(z, column);
-    }
+  const auto again = [&](int i) {
+    return kInRegisters ? kept[kInRegisters ? i : 0] : load_again(row, row.residual_out, column_of(lane, i));
   };
 #pragma unroll(kInRegisters ? kVecsPerThread : 4)
   for (int i = 0; i < kVecsPerThread; ++i) {
@@ -157,16 +149,22 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   if constexpr (kCentred) {
     mean = sum * (1.0f / kHidden);
     sum = 0.0f;
-    for_each([&](const Values& z, int) {
+#pragma unroll(kInRegisters ? kVecsPerThread : 4)
+    for (int i = 0; i < kVecsPerThread; ++i) {
+      if (!has(i)) continue;
+      const Values z = again(i);
 #pragma unroll
       for (int e = 0; e < kVec; ++e) sum = fmaf(z.at[e] - mean, z.at[e] - mean, sum);
-    });
+    }
     sum = row_sum(sum);
   }
   const float factor = rsqrtf(sum * (1.0f / kHidden) + params.eps);
-  for_each([&](Values& z, int column) {
-    normalise(z, mean, factor, params.weight, params.bias, column);
-    store_values(row.y + column, z);
-  });
+#pragma unroll(kInRegisters ? kVecsPerThread : 4)
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (!has(i)) continue;
+    Values z = again(i);
+    normalise(z, mean, factor, params.weight, params.bias, column_of(lane, i));
+    store_values(row.y + column_of(lane, i), z);
+  }
   row_sum.finish();
 }

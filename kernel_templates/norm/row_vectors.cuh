@@ -1,5 +1,5 @@
 // The vectors of a row, and where rows lie. Included by a kernel of the norm family below its constants: uses
-// scalar, weight_scalar, kHidden, kAlignment, kThreadsPerRow, kRowsPerBlock, kCluster and kRowDims.
+// scalar, kWidestBytes, kHidden, kAlignment, kThreadsPerRow, kRowsPerBlock, kCluster and kRowDims.
 #pragma once
 
 // Elements of all tensors are moved kVec at a time: as many as the widest of their types fills kAlignment
@@ -7,7 +7,7 @@
 __host__ __device__ constexpr int widest_vector(int elements) {
   return kHidden % elements == 0 ? elements : widest_vector(elements / 2);
 }
-constexpr int kVec = widest_vector(kAlignment / kWidestBytes);
+constexpr int kVec = widest_vector(kAlignment < 16 / kWidestBytes ? kAlignment : 16 / kWidestBytes);
 constexpr int kVecs = kHidden / kVec;              // vectors in a row
 constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
 constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);

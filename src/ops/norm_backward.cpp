@@ -160,7 +160,7 @@ Problem specialise(const NormBackward& args, const Views& views, NormBackwardPar
                            : has_residual    ? dresidual_out.dtype
                                              : DType{},
           .hidden = dy.extent(dy.extents.rank - 1),
-          .alignment = ops::alignment(dx, dy, z, weight, dresidual_out, dresidual),
+          .alignment = ops::element_alignment(dx, dy, z, weight, dresidual_out, dresidual),
           .row_dims = ops::merge_rows(
               {&dx.extents, &dy.extents, &z.extents, &dresidual_out.extents, &dresidual.extents},
               params.extent, params.strides),

@@ -121,7 +121,7 @@ Problem specialise(const NormForward& args, const Views& views, NormForwardParam
           .weight_type = weight.given() ? weight.dtype : DType{},
           .residual_type = residual.given() ? residual.dtype : DType{},
           .hidden = x.extent(x.extents.rank - 1),
-          .alignment = ops::alignment(y, x, weight, bias, residual, residual_out),
+          .alignment = ops::element_alignment(y, x, weight, bias, residual, residual_out),
           .row_dims = ops::merge_rows({&y.extents, &x.extents, &residual.extents, &residual_out.extents},
                                       params.extent, params.strides),
           .centred = args.centred,

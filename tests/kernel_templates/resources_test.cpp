@@ -160,6 +160,29 @@ std::vector<Values> problems_of(const std::string& kernel) {
   if (kernel == "attention_backward_heads") {
     return {{{"SCALAR", std::string("bf16")}, {"VARLEN", true}, {"SINKS", true}, {"SLOPES", true}}};
   }
+  if (kernel == "norm_forward" || kernel == "norm_backward") {
+    const bool backward = kernel == "norm_backward";
+    const auto norm = [&](const char* scalar, const char* others, int hidden, int alignment) {
+      Values problem{{"SCALAR", std::string(scalar)},
+                     {"WEIGHT", std::string(others)},
+                     {"RESIDUAL", std::string(others)},
+                     {"HIDDEN", std::int64_t{hidden}},
+                     {"ALIGNMENT", std::int64_t{alignment}}};
+      if (backward) {
+        problem.merge(Values{{"Z", std::string(scalar)},
+                             {"HAS_DWEIGHT", true},
+                             {"HAS_DBIAS", true},
+                             {"HAS_DRESIDUAL", true},
+                             {"HAS_DRESIDUAL_OUT", true}});
+      } else {
+        problem.merge(Values{{"HAS_BIAS", true}, {"HAS_RESIDUAL_OUT", true}});
+      }
+      return problem;
+    };
+    return {norm("bf16", "bf16", 64, 8), norm("f16", "f32", 513, 1), norm("bf16", "bf16", 4096, 8),
+            norm("f32", "f32", 8192, 4), norm("bf16", "f32", 12288, 8)};
+  }
+  if (kernel == "norm_backward_sum") return {{{"WEIGHT", std::string("bf16")}}};
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};

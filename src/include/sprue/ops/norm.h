@@ -51,8 +51,7 @@ SPRUE_API KernelInfo prepare(Runtime& runtime, const LayerNorm& args);
 ///   dx = dresidual = dz,   dweight = sum over rows of dy * n,   dbias = sum over rows of dy
 ///
 /// r is computed anew from z. All results have the same bits in every repetition: sums over rows are in an order that
-/// depends on the shape and the device alone. hidden is at most 131072, and 16384 before sm_90 (12288 on sm_86, sm_89
-/// and sm_120).
+/// depends on the shape and the device alone. hidden is at most 131072.
 struct RmsNormBackward {
   Tensor dx;                        ///< [..., hidden], dtype of dy; may be dy itself.
   ConstTensor dy;                   ///< [..., hidden], f32 | f16 | bf16.
