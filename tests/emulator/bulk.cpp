@@ -282,8 +282,6 @@ void build_bulk(Decoder& d, Instruction& in) {
   }
 }
 
-void add_bulk(Families&) {}
-
 bool has_unfinished_bulk(const Warp& w, u32 lanes) {
   for (u32 rest = lanes; w.bulk && rest != 0; rest &= rest - 1) {
     const BulkGroups& groups = (*w.bulk)[static_cast<std::size_t>(__builtin_ctz(rest))];

@@ -330,7 +330,7 @@ TEST_CASE("attention: values of up to 512 channels", "[gpu][emulated]") {
 }
 
 TEST_CASE("attention: few queries of many heads that share keys, with every kind of score",
-          "[gpu][emulated]") {
+          "[gpu]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), few_queries());
 }
