@@ -183,6 +183,18 @@ std::vector<Values> problems_of(const std::string& kernel) {
             norm("f32", "f32", 8192, 4), norm("bf16", "f32", 12288, 8)};
   }
   if (kernel == "norm_backward_sum") return {{{"WEIGHT", std::string("bf16")}}};
+  if (kernel == "rope") {
+    const auto rope = [](const char* scalar, int head_dim, int rotary_dim, int vec, bool more) {
+      return Values{{"SCALAR", std::string(scalar)},
+                    {"HEAD_DIM", std::int64_t{head_dim}},
+                    {"ROTARY_DIM", std::int64_t{rotary_dim}},
+                    {"VEC", std::int64_t{vec}},
+                    {"INTERLEAVED", more},
+                    {"NORM", more},
+                    {"VARLEN", more}};
+    };
+    return {rope("bf16", 128, 128, 8, false), rope("f16", 128, 32, 8, true), rope("f32", 10, 6, 1, true)};
+  }
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};

@@ -14,3 +14,4 @@
 #include "sprue/ops/attention.h"
 #include "sprue/ops/attention_backward.h"
 #include "sprue/ops/norm.h"
+#include "sprue/ops/rope.h"
