@@ -1,6 +1,7 @@
 // Streams, which run at once what they are given; graphs, which keep it; events.
 #include <atomic>
 #include <chrono>
+#include <mutex>
 
 #include "emulator/driver.h"
 
@@ -28,6 +29,13 @@ Event* own(CUevent event) {
   return reinterpret_cast<Event*>(event);
 }
 
+/// Work of one stream never overlaps, whichever threads give it; here no work does.
+CUresult run_alone(const Act& act) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  return act();
+}
+
 }  // namespace
 
 namespace emulator {
@@ -36,7 +44,7 @@ bool is_capturing(CUstream stream) {
   return own(stream) != nullptr && own(stream)->capturing;
 }
 CUresult submit(CUstream stream, Act act) {
-  if (!is_capturing(stream)) return act();
+  if (!is_capturing(stream)) return run_alone(act);
   own(stream)->captured.push_back(std::move(act));
   return CUDA_SUCCESS;
 }
@@ -87,7 +95,7 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, uns
 }
 CUresult cuGraphLaunch(CUgraphExec executable, CUstream) {
   for (const Act& act : *reinterpret_cast<std::vector<Act>*>(executable)) {
-    if (const CUresult result = act(); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = run_alone(act); result != CUDA_SUCCESS) return result;
   }
   return CUDA_SUCCESS;
 }

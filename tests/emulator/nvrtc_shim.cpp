@@ -7,39 +7,44 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
-#include <set>
+#include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "compiler/compiler.h"
+#include "compiler/nvrtc_api.h"
 
 namespace {
 
-void* real_library() {
-  static void* const library = [] {
-    const char* const given = std::getenv("SPRUE_EMULATED_NVRTC");
+struct Real : sprue::compiler::NvrtcApi {
+  decltype(&::nvrtcGetPTXSize) nvrtcGetPTXSize = nullptr;
+  decltype(&::nvrtcGetPTX) nvrtcGetPTX = nullptr;
+};
+
+std::optional<Real> open_real() {
+  const char* const given = std::getenv("SPRUE_EMULATED_NVRTC");
+  try {
     const auto found = sprue::compiler::find_compiler({.nvrtc = given != nullptr ? given : ""});
-    void* const opened = found ? dlopen(found->path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
-    if (opened == nullptr)
-      std::fprintf(stderr, "the emulator's NVRTC finds no real one: set SPRUE_EMULATED_NVRTC\n");
-    return opened;
-  }();
-  return library;
+    if (!found) return std::nullopt;
+    Real real{sprue::compiler::load_nvrtc(found->path)};
+    void* const library = dlopen(found->path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    real.nvrtcGetPTXSize = reinterpret_cast<decltype(&::nvrtcGetPTXSize)>(dlsym(library, "nvrtcGetPTXSize"));
+    real.nvrtcGetPTX = reinterpret_cast<decltype(&::nvrtcGetPTX)>(dlsym(library, "nvrtcGetPTX"));
+    return real;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "the emulator's NVRTC: %s\n", error.what());
+    return std::nullopt;
+  }
 }
 
-template <class Function>
-Function* real(const char* name) {
-  void* const library = real_library();
-  return library == nullptr ? nullptr : reinterpret_cast<Function*>(dlsym(library, name));
+const std::optional<Real>& real() {
+  static const std::optional<Real> opened = open_real();
+  return opened;
 }
 
 /// Calls the real function of that name.
-#define REAL(name, ...)                                                              \
-  [&] {                                                                              \
-    static auto* const function = real<decltype(::name)>(#name);                     \
-    return function == nullptr ? NVRTC_ERROR_INTERNAL_ERROR : function(__VA_ARGS__); \
-  }()
+#define REAL(name, ...) (real() ? real()->name(__VA_ARGS__) : NVRTC_ERROR_INTERNAL_ERROR)
 
 std::string ptx_of(nvrtcProgram program) {
   std::size_t bytes = 0;
@@ -83,8 +88,7 @@ nvrtcResult nvrtcVersion(int* major, int* minor) {
   return REAL(nvrtcVersion, major, minor);
 }
 const char* nvrtcGetErrorString(nvrtcResult result) {
-  auto* const function = real<decltype(nvrtcGetErrorString)>("nvrtcGetErrorString");
-  return function == nullptr ? "the emulator's NVRTC finds no real one" : function(result);
+  return real() ? real()->nvrtcGetErrorString(result) : "no real NVRTC was found: set SPRUE_EMULATED_NVRTC";
 }
 nvrtcResult nvrtcGetNumSupportedArchs(int* count) {
   return REAL(nvrtcGetNumSupportedArchs, count);
@@ -131,9 +135,8 @@ nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* cubin) {
   return REAL(nvrtcGetPTX, program, cubin);
 }
 nvrtcResult nvrtcSetFlowCallback(nvrtcProgram program, int (*callback)(void*, void*), void* payload) {
-  using Function = nvrtcResult(nvrtcProgram, int (*)(void*, void*), void*);
-  static auto* const function = real<Function>("nvrtcSetFlowCallback");
-  return function == nullptr ? NVRTC_SUCCESS : function(program, callback, payload);
+  if (!real() || real()->nvrtcSetFlowCallback == nullptr) return NVRTC_SUCCESS;
+  return real()->nvrtcSetFlowCallback(program, callback, payload);
 }
 
 }  // extern "C"

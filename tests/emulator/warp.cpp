@@ -67,7 +67,8 @@ void Warp::exit(std::uint32_t mask) {
 
 std::uint64_t Warp::run(std::uint64_t budget) {
   leave_group();
-  stalled_ = 0;
+  stalled_ = resting_ != alive ? resting_ : 0;
+  resting_ = 0;
   regroup();
   std::uint64_t done = 0;
   const Instruction* const code = program->code.data();
@@ -98,7 +99,7 @@ std::uint64_t Warp::run(std::uint64_t budget) {
     if (status == Status::yield) break;
   }
   // Lanes that spin must not keep those of their warp waiting that they spin for.
-  if (group_ != 0 && group_ != alive && done >= budget) hold();
+  if (done >= budget) resting_ = group_;
   return done;
 }
 

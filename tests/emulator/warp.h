@@ -92,6 +92,7 @@ class Warp {
   };
   std::unique_ptr<std::byte, Free> file_;
   std::uint32_t group_ = 0, stalled_ = 0;
+  std::uint32_t resting_ = 0;  ///< Lanes that used up their turn: the others of the warp are next.
   std::uint32_t pc_ = 0;
   std::uint32_t meeting_ = kNone;  ///< Where the group meets the lanes nearest ahead of it.
   std::uint32_t lane_pc_[32] = {};
