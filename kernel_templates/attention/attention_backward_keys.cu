@@ -162,12 +162,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       if constexpr (kDropout) mark_dropped(p[t], forward, here);
 #pragma unroll
       for (int i = 0; i < kScores; ++i) ds[t][i] = kDropout ? fmaxf(p[t][i], 0.0f) : p[t][i];
+      apply_slopes(p[t], slopes[t]);
     }
     pack(packed, ds);
     accumulate<kPitchV>(dv, packed, summed_lane(tile_dout, kPitchV, first_column_v));
     multiply<kStepsV, kPitchV>(ds, v_lane, right_lane(tile_dout, kPitchV));
 #pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], slopes[t], forward, tile_stats);
+    for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], forward, tile_stats);
     pack(packed, ds);
     accumulate<kPitch>(dk, packed, summed_lane(tile_q, kPitch, first_column));
     if (kStages == 1 && step + 1 < steps) {

@@ -36,13 +36,14 @@ constexpr bool kDeterministic = ${DETERMINISTIC};  // blocks add to dq in a fixe
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};  // queries per tile
 constexpr int kStages = ${STAGES};   // tiles of q and of dout in shared memory
+constexpr bool kValuesEarly = ${VALUES_EARLY};  // dout . v is multiplied before P is computed, not after
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM == 64 || kBlockM == 128, "a product for dq has 64 queries and all columns, or half of them");
 
 using namespace device;
 
-constexpr bool kPaged = false, kProbabilities = false;
+constexpr bool kProbabilities = false;
 constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kConsumers = 2;
 constexpr int kThreads = 128 * (1 + kConsumers);
@@ -194,10 +195,13 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       }
       multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys() + warpgroup * 64 * kSwizzleK,
                                                               shared.queries(tiles.stage));
-      wait(shared.dout_full(tiles.stage), tiles.parity);
-      multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(ds, shared.values() + warpgroup * 64 * kSwizzleV,
-                                                               shared.douts(tiles.stage));
-      wgmma_wait<1>();
+      const auto multiply_values = [&] {
+        wait(shared.dout_full(tiles.stage), tiles.parity);
+        multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(ds, shared.values() + warpgroup * 64 * kSwizzleV,
+                                                                 shared.douts(tiles.stage));
+      };
+      if constexpr (kValuesEarly) multiply_values();
+      wgmma_wait<kValuesEarly ? 1 : 0>();
       pin(p);
       give_turn();
       probabilities(p, slopes, forward, sequence, here, stats, whole);
@@ -206,9 +210,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       for (int i = 0; i < kBlockM / 4; ++i)
         packed_p[i] = kDropout ? device::pack<scalar>(fmaxf(p[2 * i], 0.0f), fmaxf(p[2 * i + 1], 0.0f))
                                : device::pack<scalar>(p[2 * i], p[2 * i + 1]);
+      apply_slopes(p, slopes);
+      if constexpr (!kValuesEarly) multiply_values();
       wgmma_wait<0>();
       pin(ds);
-      score_gradients(ds, p, slopes, forward, stats);
+      score_gradients(ds, p, forward, stats);
       pack(packed_ds, ds);
       wait(shared.gradient_empty(buffer), step / 2 % 2 ^ 1);
       store_gradients(shared.gradients(buffer), packed_ds, warp_row);

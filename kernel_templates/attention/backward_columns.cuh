@@ -46,6 +46,22 @@ __device__ __forceinline__ float4 stats_pair(const RowStats* stats, int j) {
   return *reinterpret_cast<const float4*>(stats + 8 * j + threadIdx.x % 4 * 2);
 }
 
+// body(x, column, key) for every element x of a lane.
+template <int N, class Body>
+__device__ __forceinline__ void for_each_score(float (&s)[N], const Arguments& args, const Sequence& sequence,
+                                               const ColumnPlace& place, const Body& body) {
+  const int lane = threadIdx.x % 32, query = place.query + lane % 4 * 2, key = place.key + lane / 4;
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const Column column = column_of(args, sequence, place, query + 8 * j + c);
+      body(s[4 * j + c], column, key);
+      body(s[4 * j + 2 + c], column, key + 8);
+    }
+  }
+}
+
 // Turns k . q into probabilities. `stats` is a lane's address of the queries' statistics in shared memory.
 template <int N>
 __device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slopes, const Arguments& args,
@@ -61,18 +77,8 @@ __device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slope
       kAlibi
           ? args.alibi_slopes[place.batch * args.slope_stride[0] + place.head * args.slope_stride[1]] * factor
           : 0.0f;
-  const int lane = threadIdx.x % 32, first_query = place.query + lane % 4 * 2, first_key = place.key + lane / 4;
-  // body(x, column, key) for every element x.
-  const auto for_each = [&](const auto& body) {
-#pragma unroll
-    for (int i = 0; i < N; i += i % 4 == 1 ? 3 : 1) {
-      const Column column = column_of(args, sequence, place, first_query + i / 4 * 8 + i % 2);
-      body(s[i], column, first_key);
-      body(s[i + 2], column, first_key + 8);
-    }
-  };
   if constexpr (kAlibi || kBias) {
-    for_each([&](float& x, const Column& column, int key) {
+    for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
       if constexpr (kAlibi) x = fmaf(-slope, fabsf(static_cast<float>(column.position - key)), x);
       if constexpr (kBias) {
         if (key < sequence.seqlen_k) x = fmaf(bias_of(column.bias, key), factor, x);
@@ -80,7 +86,7 @@ __device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slope
     });
   }
   if (!whole) {
-    for_each([&](float& x, const Column& column, int key) {
+    for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
       if (key < column.keys.first || key >= column.keys.end) x = device::negative_infinity();
     });
   }
@@ -123,11 +129,19 @@ __device__ __forceinline__ void mark_dropped(float (&p)[N], const Arguments& arg
   }
 }
 
-// Turns v . dout into ds, without dropped ones.
+// From here on probabilities are factors of gradients alone: softcap's are multiplied into them.
+template <int N>
+__device__ __forceinline__ void apply_slopes(float (&p)[N], const CapSlopes<N>& slopes) {
+  if constexpr (kSoftcap) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) p[i] *= slopes.at[i];
+  }
+}
+
+// Turns v . dout into ds cap', without dropped ones; p after apply_slopes().
 template <int N>
 __device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)[N],
-                                                const CapSlopes<N>& slopes, const Arguments& args,
-                                                const RowStats* stats) {
+                                                const Arguments& args, const RowStats* stats) {
 #pragma unroll
   for (int j = 0; j < N / 4; ++j) {
     const float4 pair = stats_pair(stats, j);
@@ -140,7 +154,6 @@ __device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)
         const bool dropped = kDropout && static_cast<int>(__float_as_uint(p[i])) < 0;
         const float dp = dropped ? 0.0f : kDropout ? ds[i] * args.keep_scale : ds[i];
         ds[i] = fabsf(p[i]) * (dp - delta);
-        if constexpr (kSoftcap) ds[i] *= slopes.at[i];
       }
     }
   }
