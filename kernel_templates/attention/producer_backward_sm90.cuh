@@ -84,15 +84,22 @@ __device__ __forceinline__ void leave_mark(u32* mark, u32 value) {
       : "memory");
 }
 
+__device__ __forceinline__ u32 mark_of(const KeyPlace& place) {
+  return place.key / kBlockN + 1;
+}
+// The tiles that the block of the next keys adds to as well.
+__device__ __forceinline__ TileSpan later_tiles(const Arguments& args, const KeyPlace& place) {
+  if (!kDeterministic || place.key + kBlockN >= place.sequence.seqlen_k) return {0, 0};
+  return visiting_tiles(args, place.sequence, place.key + kBlockN);
+}
+
 // By a whole warp.
 __device__ __forceinline__ void add_sums(const Params& params, const Shared& shared, const KeyPlace& place, Steps steps) {
   const BackwardArguments& args = params.args;
   const Arguments& forward = args.forward;
   const bool elected = threadIdx.x % 32 == 0;
-  const u32 own_mark = place.key / kBlockN + 1;
-  TileSpan later = {0, 0};  // the tiles that the block of the next keys visits too
-  if (kDeterministic && place.key + kBlockN < place.sequence.seqlen_k)
-    later = visiting_tiles(forward, place.sequence, place.key + kBlockN);
+  const u32 own_mark = mark_of(place);
+  const TileSpan later = later_tiles(forward, place);
 #pragma unroll 1
   while (!steps.done()) {
     const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
@@ -104,7 +111,7 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
       named_sync(kSumFullBarrier + w, 160);
       fence_async_proxy();
       if (elected) {
-        if (kDeterministic && w == 0 && is_later) wait_for_mark(args.dq_marks + tile, own_mark + 1);
+        if (kDeterministic && w == 0 && is_later) wait_for_mark(args.dq_marks + 2 * tile, own_mark + 1);
         reduce_add(dst + w * (kSumBytes / 4), shared.sums(w), kSumBytes);
         commit_reductions();
       }
@@ -117,7 +124,7 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
     if (!steps.done()) named_arrive(kSumEmptyBarrier + 1, 160);
     if (kDeterministic && elected) {
       wait_reductions<0>();
-      leave_mark(args.dq_marks + tile, own_mark);
+      leave_mark(args.dq_marks + 2 * tile, own_mark);
     }
   }
   if (elected) wait_reductions<0>();

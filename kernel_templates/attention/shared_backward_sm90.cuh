@@ -3,7 +3,7 @@
 #pragma once
 
 // Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that adds to
-// dq, which waits for a part of it and says when it has read it.
+// dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there is one turn for both, and no such warp.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;
@@ -11,8 +11,9 @@ constexpr int kSumEmptyBarrier = 7;
 
 struct Shared {
   static constexpr int kQueries = kKeyBytes + kValueBytes, kDouts = kQueries + kStages * kQueryBytes,
-                       kGradients = kDouts + kStages * kDoutBytes, kSums = kGradients + 2 * kGradientBytes,
-                       kStats = kSums + kConsumers * kSumBytes, kBarriers = kStats + kStages * kStatsBytes;
+                       kGradients = kDouts + kStages * kDoutBytes,
+                       kSums = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
+                       kStats = kSums + (kOwnsColumns ? 0 : kConsumers * kSumBytes), kBarriers = kStats + kStages * kStatsBytes;
 
   unsigned char* memory;  // a multiple of 1024, as the swizzle asks for
   u32 base;
@@ -26,6 +27,8 @@ struct Shared {
   __device__ __forceinline__ u32 douts(int stage) const { return base + kDouts + stage * kDoutBytes; }
   // Of scores: [kBlockN keys, kBlockM queries].
   __device__ __forceinline__ u32 gradients(int buffer) const { return base + kGradients + buffer * kGradientBytes; }
+  // As these, P; only where warpgroups own columns.
+  __device__ __forceinline__ u32 probabilities(int buffer) const { return gradients(2 + buffer); }
   // A warpgroup's part of what is added to dq, as its threads hold it.
   __device__ __forceinline__ u32 sums(int warpgroup) const { return base + kSums + warpgroup * kSumBytes; }
   __device__ __forceinline__ RowStats* stats(int stage) const {

@@ -6,7 +6,7 @@
 namespace sprue {
 namespace {
 
-/// Columns of q and k in shared memory: what the template calls kColumns.
+/// Columns of a tile that is cut in halves: what the template calls kColumns, and kColumnsV where warpgroups own columns.
 int padded_columns(int head_dim) {
   return (head_dim + 31) / 32 * 32;
 }
@@ -33,7 +33,7 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
   const std::size_t tiles = blocks * heads, tile_bytes = sizeof(float) * static_cast<std::size_t>(block_m) *
                                                          static_cast<std::size_t>(
                                                              padded_columns(problem.forward.head_dim));
-  const std::size_t marks = (sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
+  const std::size_t marks = (2 * sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
   return {tiles * tile_bytes, tiles * tile_bytes + (problem.deterministic ? marks : 0)};
 }
 
@@ -43,19 +43,23 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
   const AttentionArguments& forward = arguments.forward;
   const int block_m = launch.keys_per_tile, block_n = launch.rows_per_block;
   const int columns = problem.forward.head_dim, columns_v = problem.forward.head_dim_v;
-  const int of_tile = padded_columns(columns);
+  // Which columns a product has to start at: a warpgroup that owns columns multiplies half of them, and half of those of
+  // k belong to a tile of 64 queries.
+  const bool owns_columns = block_n == 64;
+  const int of_tile = padded_columns(columns) / (owns_columns ? 2 : 1);
+  const int of_tile_k = padded_columns(columns) / (block_m == 64 ? 2 : 1);
+  const int of_tile_v = owns_columns ? padded_columns(columns_v) / 2 : columns_v;
   const DType dtype = problem.forward.scalar;
   const int batch_q = layout.packed_q ? 1 : forward.batch, batch_k = layout.packed_k ? 1 : forward.batch;
   AttentionBackwardSm90Params params;
   params.q = map_of(forward.q, forward.q_stride, dtype, batch_q, forward.heads, forward.seqlen_q, block_m,
                     columns, of_tile);
-  // A warpgroup multiplies half of the columns of k by a tile of 64 queries.
   params.k = map_of(forward.k, forward.k_stride, dtype, batch_k, forward.kv_heads, forward.seqlen_k, block_n,
-                    columns, block_m == 64 ? of_tile / 2 : of_tile);
+                    columns, of_tile_k);
   params.v = map_of(forward.v, forward.v_stride, dtype, batch_k, forward.kv_heads, forward.seqlen_k, block_n,
-                    columns_v, columns_v);
+                    columns_v, of_tile_v);
   params.dout = map_of(arguments.dout, arguments.dout_stride, dtype, batch_q, forward.heads,
-                       forward.seqlen_q, block_m, columns_v, columns_v);
+                       forward.seqlen_q, block_m, columns_v, of_tile_v);
   params.arguments = arguments;
   return params;
 }
