@@ -2,6 +2,8 @@
 // with +infinity for an lse that is not finite: the row sees no key. All tensors as
 // sprue/ops/attention_backward.h describes them; rows that no sequence has are computed as any other.
 //
+// Also sets dq_sums and dq_marks to zero, where another kernel is to add to them.
+//
 // A group of lanes reads a row; the dot product is summed in f32.
 
 //% include "device/types.cuh"
@@ -36,6 +38,9 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     attention_backward_delta(const __grid_constant__ BackwardArguments args) {
   const Arguments& forward = args.forward;
   const int lane = threadIdx.x % kLanes;
+  for (i64 i = static_cast<i64>(blockIdx.x) * kThreads + threadIdx.x; i < args.dq_chunks;
+       i += static_cast<i64>(gridDim.x) * kThreads)
+    reinterpret_cast<float4*>(args.dq_sums)[i] = float4{};
   const bool packed = forward.cu_seqlens_q != nullptr;
   const i64 rows = static_cast<i64>(packed ? 1 : forward.batch) * forward.seqlen_q * forward.heads;
   const i64 row = static_cast<i64>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;

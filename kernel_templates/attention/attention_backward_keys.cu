@@ -70,34 +70,7 @@ constexpr int kTile = kBlockM * kPitch, kTileV = kBlockM * kPitchV;  // elements
 //% include "attention/tiles.cuh"
 //% include "attention/products_portable.cuh"
 //% include "attention/backward_columns.cuh"
-
-// Which keys a block computes.
-struct KeyPlace {
-  int batch;  // negative: nowhere
-  int kv_head, part, key;
-  Sequence sequence;
-};
-
-// The first keys of a causal sequence are seen by most queries: their blocks start first.
-__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args) {
-  const Arguments& forward = args.forward;
-  int block = blockIdx.x % args.key_blocks, column = blockIdx.x / args.key_blocks;
-  const int columns = forward.kv_heads * kParts;
-  KeyPlace place;
-  if (kVarlen && forward.cu_seqlens_k != nullptr) {
-    place.batch = sequence_at<kBlockN>(forward.cu_seqlens_k, forward.batch, block);
-    block -= blocks_before<kBlockN>(forward.cu_seqlens_k, place.batch);
-  } else {
-    place.batch = column / columns;
-    column %= columns;
-  }
-  place.sequence = sequence_of(forward, place.batch);
-  place.kv_head = column / kParts;
-  place.part = column % kParts;
-  place.key = block * kBlockN;
-  if (place.key >= place.sequence.seqlen_k) place.batch = -1;
-  return place;
-}
+//% include "attention/key_place.cuh"
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     attention_backward_keys(const __grid_constant__ BackwardArguments args) {
@@ -109,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   RowStats* const stats = reinterpret_cast<RowStats*>(tiles_dout + kStages * kTileV);
 
   const Arguments& forward = args.forward;
-  const KeyPlace place = place_of_keys(args);
+  const KeyPlace place = place_of_keys(args, blockIdx.x % args.key_blocks);
   if (place.batch < 0) return;
   const Sequence& sequence = place.sequence;
   const int group = forward.heads / forward.kv_heads, first_head = place.kv_head * group;
@@ -189,12 +162,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       if constexpr (kDropout) mark_dropped(p[t], forward, here);
 #pragma unroll
       for (int i = 0; i < kScores; ++i) ds[t][i] = kDropout ? fmaxf(p[t][i], 0.0f) : p[t][i];
+      apply_slopes(p[t], slopes[t]);
     }
     pack(packed, ds);
     accumulate<kPitchV>(dv, packed, summed_lane(tile_dout, kPitchV, first_column_v));
     multiply<kStepsV, kPitchV>(ds, v_lane, right_lane(tile_dout, kPitchV));
 #pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], slopes[t], forward, tile_stats);
+    for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], forward, tile_stats);
     pack(packed, ds);
     accumulate<kPitch>(dk, packed, summed_lane(tile_q, kPitch, first_column));
     if (kStages == 1 && step + 1 < steps) {

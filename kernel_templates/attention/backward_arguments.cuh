@@ -24,6 +24,9 @@ struct BackwardArguments {
   RowStats* stats;
   float* slope_rows;  // of -ds |p - j|, the sum over j
   i64 row_stride[3];
+  float* dq_sums;        // attention_backward_delta sets them to zero
+  u32* dq_marks;         // and these, one for every tile of queries; they follow dq_sums
+  i64 dq_chunks;         // of 16 bytes that are set to zero
   int key_blocks;  // per head: of every sequence; with packed keys of all sequences, or a few more
   int bias_batch, bias_heads, bias_q, bias_k;  // extents of bias
 };

@@ -41,6 +41,27 @@ __device__ __forceinline__ float bias_of(const T* bias, int key) {
   return device::to_f32(bias[key]);
 }
 
+// {lse, delta, lse, delta} of a lane's two queries among the j-th eight. `stats`, in shared memory, is 16-byte aligned.
+__device__ __forceinline__ float4 stats_pair(const RowStats* stats, int j) {
+  return *reinterpret_cast<const float4*>(stats + 8 * j + threadIdx.x % 4 * 2);
+}
+
+// body(x, column, key) for every element x of a lane.
+template <int N, class Body>
+__device__ __forceinline__ void for_each_score(float (&s)[N], const Arguments& args, const Sequence& sequence,
+                                               const ColumnPlace& place, const Body& body) {
+  const int lane = threadIdx.x % 32, query = place.query + lane % 4 * 2, key = place.key + lane / 4;
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const Column column = column_of(args, sequence, place, query + 8 * j + c);
+      body(s[4 * j + c], column, key);
+      body(s[4 * j + 2 + c], column, key + 8);
+    }
+  }
+}
+
 // Turns k . q into probabilities. `stats` is a lane's address of the queries' statistics in shared memory.
 template <int N>
 __device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slopes, const Arguments& args,
@@ -56,26 +77,26 @@ __device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slope
       kAlibi
           ? args.alibi_slopes[place.batch * args.slope_stride[0] + place.head * args.slope_stride[1]] * factor
           : 0.0f;
-  const int lane = threadIdx.x % 32, first_key = place.key + lane / 4;
+  if constexpr (kAlibi || kBias) {
+    for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
+      if constexpr (kAlibi) x = fmaf(-slope, fabsf(static_cast<float>(column.position - key)), x);
+      if constexpr (kBias) {
+        if (key < sequence.seqlen_k) x = fmaf(bias_of(column.bias, key), factor, x);
+      }
+    });
+  }
+  if (!whole) {
+    for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
+      if (key < column.keys.first || key >= column.keys.end) x = device::negative_infinity();
+    });
+  }
 #pragma unroll
   for (int j = 0; j < N / 4; ++j) {
+    const float4 pair = stats_pair(stats, j);
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      const int local = 8 * j + lane % 4 * 2 + c;
-      const float lse = stats[local].lse;
-      const bool needs_column = kAlibi || kBias || !whole;
-      const Column column = needs_column ? column_of(args, sequence, place, place.query + local) : Column{};
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        float& x = s[4 * j + 2 * r + c];
-        const int key = first_key + 8 * r;
-        if constexpr (kAlibi) x = fmaf(-slope, fabsf(static_cast<float>(column.position - key)), x);
-        if constexpr (kBias) {
-          if (key < sequence.seqlen_k) x = fmaf(bias_of(column.bias, key), factor, x);
-        }
-        const bool seen = whole || (key >= column.keys.first && key < column.keys.end);
-        x = seen ? device::exp2_approx(fmaf(x, scale, -lse)) : 0.0f;
-      }
+    for (int i = 0; i < 4; ++i) {
+      float& x = s[4 * j + i];
+      x = device::exp2_approx(fmaf(x, scale, -(i % 2 == 0 ? pair.x : pair.z)));
     }
   }
 }
@@ -108,24 +129,31 @@ __device__ __forceinline__ void mark_dropped(float (&p)[N], const Arguments& arg
   }
 }
 
-// Turns v . dout into ds, without dropped ones.
+// From here on probabilities are factors of gradients alone: softcap's are multiplied into them.
+template <int N>
+__device__ __forceinline__ void apply_slopes(float (&p)[N], const CapSlopes<N>& slopes) {
+  if constexpr (kSoftcap) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) p[i] *= slopes.at[i];
+  }
+}
+
+// Turns v . dout into ds cap', without dropped ones; p after apply_slopes().
 template <int N>
 __device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)[N],
-                                                const CapSlopes<N>& slopes, const Arguments& args,
-                                                const RowStats* stats) {
-  const int lane = threadIdx.x % 32;
+                                                const Arguments& args, const RowStats* stats) {
 #pragma unroll
   for (int j = 0; j < N / 4; ++j) {
+    const float4 pair = stats_pair(stats, j);
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-      const float delta = stats[8 * j + lane % 4 * 2 + c].delta;
+      const float delta = c == 0 ? pair.y : pair.w;
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         const int i = 4 * j + 2 * r + c;
         const bool dropped = kDropout && static_cast<int>(__float_as_uint(p[i])) < 0;
         const float dp = dropped ? 0.0f : kDropout ? ds[i] * args.keep_scale : ds[i];
         ds[i] = fabsf(p[i]) * (dp - delta);
-        if constexpr (kSoftcap) ds[i] *= slopes.at[i];
       }
     }
   }

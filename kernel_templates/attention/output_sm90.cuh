@@ -1,6 +1,8 @@
 // What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
 #pragma once
 
+//% include "attention/quad_rows.cuh"
+
 // Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
 // Every warpgroup clears for itself, so that it need not wait for others.
 __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
@@ -12,22 +14,6 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   }
   fence_async_proxy();
   named_sync(kGroupBarrier + warpgroup, 128);
-}
-
-// Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all
-// lanes.
-__device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
-#pragma unroll
-  for (int step = 1; step < 4; step *= 2) {
-    const bool upper = threadIdx.x & step;
-#pragma unroll
-    for (int low = 0; low < 4; ++low) {
-      if (low & step) continue;
-      u32 &a = word[low], &b = word[low + step];
-      const u32 received = __shfl_xor_sync(0xffffffffu, upper ? a : b, step);
-      (upper ? a : b) = received;
-    }
-  }
 }
 
 // A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one,

@@ -1,12 +1,14 @@
 // attention_backward: check → specialise → launch. The kernels are
-// kernel_templates/attention/attention_backward_*.cu.
+// kernel_templates/attention/attention_backward_*.cu; attention_backward_sm90 where the device and the tensors allow it.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
 
 #include "driver/device.h"
+#include "driver/driver.h"
 #include "ops/attention_backward_problem.h"
+#include "ops/attention_backward_sm90.h"
 #include "runtime/workspace.h"
 
 namespace sprue {
@@ -14,7 +16,7 @@ namespace {
 
 constexpr char kOp[] = "attention_backward";
 constexpr BackwardStep kSteps[] = {BackwardStep::delta, BackwardStep::queries, BackwardStep::keys,
-                                   BackwardStep::bias, BackwardStep::heads};
+                                   BackwardStep::dq,    BackwardStep::bias,    BackwardStep::heads};
 
 /// A call between its check and its launches.
 struct Call {
@@ -32,15 +34,58 @@ struct Call {
   std::int64_t rows;  ///< Of queries and heads.
 };
 
+/// The kernel of `keys` is chosen once, when it is loaded.
+Request choose(const RuntimeImpl& impl, const AttentionBackwardProblem& problem, int device) {
+  if (problem.forward.sm90) {
+    const Request request = problem.sm90_request();
+    if (impl.admits(request, driver::device_info(device).architecture)) return request;
+  }
+  return problem.request(BackwardStep::keys);
+}
+
+/// What a kernel that is not loaded would have.
+LaunchShape launch_of(const RuntimeImpl& impl, const Request& request, int device) {
+  const codegen::Manifest& manifest = impl.manifest(request.kernel);
+  return codegen::launch_shape(
+      manifest, impl.specify(request, impl.target(manifest, driver::device_info(device).architecture)));
+}
+
+/// Loads the kernel of `keys`, and lets the problem know whether it adds up dq.
+const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device, Stream stream) {
+  const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
+                                           [&] { return choose(impl, problem, device); });
+  problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.keys_per_tile : 0;
+  return kernel;
+}
+
 /// The parts of the workspace: where they start, and how much there is of all.
 struct Layout {
-  std::size_t slope_rows, bytes;
+  std::size_t slope_rows, dq_sums, bytes;
+  DqWorkspace dq;
 };
 Layout workspace_of(const Call& call) {
   constexpr std::size_t kStatsBytes = 8, kAlignment = 256;
+  const auto aligned = [](std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; };
   const auto rows = static_cast<std::size_t>(call.rows);
-  const std::size_t stats = (rows * kStatsBytes + kAlignment - 1) / kAlignment * kAlignment;
-  return {stats, stats + (call.problem.slope_rows ? rows * sizeof(float) : 0)};
+  Layout layout{};
+  layout.slope_rows = aligned(rows * kStatsBytes);
+  layout.bytes = layout.slope_rows + (call.problem.slope_rows ? rows * sizeof(float) : 0);
+  if (call.problem.block_m == 0) return layout;
+  layout.dq_sums = aligned(layout.bytes);
+  layout.dq = dq_workspace(call.problem, call.arguments, call.layout, call.problem.block_m);
+  layout.bytes = layout.dq_sums + layout.dq.bytes;
+  return layout;
+}
+
+/// Tells the kernels where they find the parts.
+void place(const Layout& layout, std::byte* workspace, Call& call) {
+  AttentionBackwardArguments& args = call.arguments;
+  args.stats = workspace;
+  if (call.problem.slope_rows) args.slope_rows = reinterpret_cast<float*>(workspace + layout.slope_rows);
+  if (call.problem.block_m == 0) return;
+  args.dq_sums = reinterpret_cast<float*>(workspace + layout.dq_sums);
+  args.dq_marks = reinterpret_cast<std::uint32_t*>(workspace + layout.dq_sums + layout.dq.sums_bytes);
+  args.dq_chunks = static_cast<long long>(layout.dq.bytes / 16);
 }
 
 /// The number of blocks of a step, 0 if there is nothing to do; sets what the kernel must know of it.
@@ -50,7 +95,8 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
   switch (step) {
     case BackwardStep::delta:
       return ops::grid_size(kOp, call.rows, launch.rows_per_block, 1);
-    case BackwardStep::queries: {
+    case BackwardStep::queries:
+    case BackwardStep::dq: {
       const std::int64_t blocks =
           blocks_of(forward.seqlen_q, launch.rows_per_block, call.layout.packed_q, forward.batch);
       forward.row_blocks = static_cast<int>(blocks);
@@ -61,6 +107,10 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
       const std::int64_t blocks =
           blocks_of(forward.seqlen_k, launch.rows_per_block, call.layout.packed_k, forward.batch);
       args.key_blocks = static_cast<int>(blocks);
+      if (call.problem.block_m != 0) {
+        forward.row_blocks = static_cast<int>(
+            blocks_of(forward.seqlen_q, launch.keys_per_tile, call.layout.packed_q, forward.batch));
+      }
       return ops::grid_size(kOp, blocks,
                             std::int64_t{forward.kv_heads} * launch.blocks_per_row *
                                 (call.layout.packed_k ? 1 : forward.batch));
@@ -85,8 +135,9 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
   const int device = driver::current_device();
 
   const LoadedKernel* kernels[std::size(kSteps)] = {};  // all of them before the first launch
+  kernels[static_cast<int>(BackwardStep::keys)] = &load_keys(impl, call.problem, device, stream);
   for (const BackwardStep step : kSteps) {
-    if (!call.problem.needs(step)) continue;
+    if (step == BackwardStep::keys || !call.problem.needs(step)) continue;
     kernels[static_cast<int>(step)] =
         &impl.kernel(call.problem.key(step, device), stream, [&] { return call.problem.request(step); });
   }
@@ -96,34 +147,45 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
               "workspace must have at least {} bytes, but has {}", parts.bytes, args.workspace_bytes);
   std::optional<Workspace> own;
   if (args.workspace == nullptr) own.emplace(impl.options().allocator, parts.bytes, stream);
-  auto* const workspace = static_cast<std::byte*>(own ? own->data() : args.workspace);
-  call.arguments.stats = workspace;
-  if (call.problem.slope_rows) {
-    call.arguments.slope_rows = reinterpret_cast<float*>(workspace + parts.slope_rows);
-  }
+  place(parts, static_cast<std::byte*>(own ? own->data() : args.workspace), call);
 
   for (const BackwardStep step : kSteps) {
     const LoadedKernel* const kernel = kernels[static_cast<int>(step)];
     if (kernel == nullptr) continue;
     const unsigned blocks = count_blocks(step, kernel->launch, call);
-    if (blocks != 0) impl.launch(*kernel, blocks, stream, &call.arguments);
+    if (blocks == 0) continue;
+    if (step == BackwardStep::keys && call.problem.block_m != 0) {
+      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, kernel->launch);
+      impl.launch(*kernel, blocks, stream, &params);
+    } else {
+      impl.launch(*kernel, blocks, stream, &call.arguments);
+    }
   }
 }
 
 KernelInfo prepare(Runtime& runtime, const AttentionBackward& args) {
-  const Call call(args, false);
+  Call call(args, false);
+  RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
-  KernelInfo main;
+  KernelInfo main =
+      impl.prepare(call.problem.key(BackwardStep::keys, device), choose(impl, call.problem, device));
+  load_keys(impl, call.problem, device, nullptr);
   for (const BackwardStep step : kSteps) {
-    if (!call.problem.needs(step)) continue;
-    KernelInfo info = runtime.impl().prepare(call.problem.key(step, device), call.problem.request(step));
-    if (step == BackwardStep::keys) main = std::move(info);
+    if (step != BackwardStep::keys && call.problem.needs(step))
+      impl.prepare(call.problem.key(step, device), call.problem.request(step));
   }
   return main;
 }
 
-std::size_t attention_backward_workspace_bytes(Runtime&, const AttentionBackward& args) {
-  return workspace_of(Call(args, false)).bytes;
+std::size_t attention_backward_workspace_bytes(Runtime& runtime, const AttentionBackward& args) {
+  Call call(args, false);
+  const RuntimeImpl& impl = runtime.impl();
+  if (call.problem.forward.sm90 && driver::available()) {
+    const int device = driver::current_device();
+    const Request request = choose(impl, call.problem, device);
+    if (request.kernel == kBackwardSm90) call.problem.block_m = launch_of(impl, request, device).keys_per_tile;
+  }
+  return workspace_of(call).bytes;
 }
 
 }  // namespace sprue

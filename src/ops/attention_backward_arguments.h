@@ -25,6 +25,9 @@ struct AttentionBackwardArguments {
   void* stats;
   float* slope_rows;
   Strides row_stride;
+  float* dq_sums;
+  std::uint32_t* dq_marks;
+  long long dq_chunks;
   int key_blocks;  ///< Left to the launch, as all that points into the workspace.
   int bias_batch, bias_heads, bias_q, bias_k;
 };

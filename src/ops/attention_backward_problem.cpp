@@ -1,10 +1,12 @@
 #include "ops/attention_backward_problem.h"
 
+#include "ops/tile_map.h"
+
 namespace sprue {
 namespace {
 
 constexpr const char* kKernels[] = {"attention_backward_delta", "attention_backward_queries",
-                                    "attention_backward_keys", "attention_backward_bias",
+                                    kBackwardKeys, "attention_backward_dq", "attention_backward_bias",
                                     "attention_backward_heads"};
 
 const char* kernel_of(BackwardStep step) {
@@ -20,10 +22,15 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
   problem.forward = specialise(args.forward, layout, views.forward, arguments.forward);
   problem.forward.packed_heads = 1;
   problem.forward.probabilities = problem.forward.has_lse = problem.forward.sinks = false;
-  problem.forward.is_short = problem.forward.sm90 = false;
+  problem.forward.is_short = false;
   problem.forward.alignment = static_cast<int>(std::min(
       std::int64_t{problem.forward.alignment}, ops::alignment(views.dq, views.dk, views.dv, views.dout)));
   problem.slope_rows = args.dslopes.given();
+  // Sums over a row of scores are attention_backward_queries' work, which then computes dq as well.
+  const AttentionArguments& forward = arguments.forward;
+  problem.forward.sm90 = problem.forward.sm90 && problem.forward.alignment == 16 && has_tensor_map(views.dout) &&
+                         !problem.slope_rows && forward.batch > 0 && forward.seqlen_q > 0 && forward.heads > 0;
+  problem.deterministic = problem.forward.sm90 && (args.deterministic || args.forward.batch_invariant);
   problem.dsinks = args.dsinks.given();
   problem.dbias = bias_of(args.dbias);
   problem.one_row = args.dbias.given() && args.dbias.extents.shape[2] == 1;
@@ -31,6 +38,8 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
 }
 
 bool AttentionBackwardProblem::needs(BackwardStep step) const {
+  if (step == BackwardStep::queries) return block_m == 0;
+  if (step == BackwardStep::dq) return block_m != 0;
   if (step == BackwardStep::bias) return dbias != AttentionProblem::Bias::none;
   return step != BackwardStep::heads || slope_rows || dsinks;
 }
@@ -43,12 +52,17 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
   } else if (step == BackwardStep::heads) {
     key.specialisation[0] =
         at(forward.varlen, 0) | at(dsinks, 1) | at(slope_rows, 2) | at(forward.scalar, 32);
+  } else if (step == BackwardStep::dq) {
+    key.specialisation[0] =
+        at(forward.head_dim, 0) | at(block_m, 16) | at(forward.varlen, 31) | at(forward.scalar, 32);
   } else {
     const KernelKey common = forward.key(device);
     constexpr int kFree = 32;  // the first bit that the features of forward kernels leave
     key.specialisation[0] = common.specialisation[0];
     key.specialisation[1] = common.specialisation[1];
     if (step == BackwardStep::queries) key.specialisation[1] |= at(slope_rows, kFree);
+    if (step == BackwardStep::keys)
+      key.specialisation[1] |= at(forward.sm90, kFree) | at(deterministic, kFree + 1);
     if (step == BackwardStep::bias) key.specialisation[1] |= at(dbias, kFree) | at(one_row, kFree + 8);
   }
   return key;
@@ -67,12 +81,25 @@ Request AttentionBackwardProblem::request(BackwardStep step) const {
     return {kernel,
             {{"SCALAR", scalar}, {"VARLEN", forward.varlen}, {"SINKS", dsinks}, {"SLOPES", slope_rows}}};
   }
+  if (step == BackwardStep::dq) {
+    return {kernel,
+            {{"SCALAR", scalar},
+             {"HEAD_DIM", std::int64_t{forward.head_dim}},
+             {"VARLEN", forward.varlen},
+             {"BLOCK_M", std::int64_t{block_m}}}};
+  }
   Request request = forward.request(kernel);
   if (step == BackwardStep::queries && slope_rows) request.problem.emplace("SLOPE_ROWS", true);
   if (step == BackwardStep::bias) {
     request.problem.emplace("DBIAS", std::string(name_of(dbias)));
     if (one_row) request.problem.emplace("ONE_ROW", true);
   }
+  return request;
+}
+
+Request AttentionBackwardProblem::sm90_request() const {
+  Request request = forward.request(kBackwardSm90);
+  if (deterministic) request.problem.emplace("DETERMINISTIC", true);
   return request;
 }
 

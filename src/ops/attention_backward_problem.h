@@ -8,7 +8,12 @@
 namespace sprue {
 
 /// The kernels, in the order in which they are launched.
-enum class BackwardStep : std::uint8_t { delta, queries, keys, bias, heads };
+/// `keys` is done by attention_backward_keys, or by attention_backward_sm90, which also adds up dq: then `dq` rounds it,
+/// and `queries` need not be done.
+enum class BackwardStep : std::uint8_t { delta, queries, keys, dq, bias, heads };
+
+inline constexpr char kBackwardKeys[] = "attention_backward_keys";
+inline constexpr char kBackwardSm90[] = "attention_backward_sm90";
 
 /// The problem parameters of the kernels' manifests, where they are described.
 struct AttentionBackwardProblem {
@@ -17,12 +22,16 @@ struct AttentionBackwardProblem {
   bool dsinks = false;
   AttentionProblem::Bias dbias = AttentionProblem::Bias::none;  ///< The gradient's type.
   bool one_row = false;                                         ///< The bias is the same for all queries.
+  bool deterministic = false;                                   ///< Of dq; known to attention_backward_sm90 alone.
+  int block_m = 0;  ///< Queries of a tile of attention_backward_sm90, if that is used; known to `dq` alone.
 
   bool needs(BackwardStep step) const;
   /// Packed without loss; of what the step's kernel is specialised for alone.
   KernelKey key(BackwardStep step, int device) const;
-  /// Names what differs from the manifests' defaults.
+  /// Names what differs from the manifests' defaults. `keys` is attention_backward_keys.
   Request request(BackwardStep step) const;
+  /// If forward.sm90: of attention_backward_sm90.
+  Request sm90_request() const;
 };
 
 AttentionBackwardProblem specialise(const AttentionBackward& args, const AttentionLayout& layout,

@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ops/tile_map.h"
+
 namespace sprue {
 namespace {
-
-constexpr int kElementBytes = 2;
-
-/// The widest rows of a box that leave no 16 columns unused: what the template calls swizzle_of.
-int swizzle_bytes(int columns) {
-  const int padded = (columns + 15) / 16 * 16;
-  return padded % 64 == 0 ? 128 : padded % 32 == 0 ? 64 : 32;
-}
 
 /// Columns of v and out that one tile computes: what the template calls kBlockV.
 int block_v(const AttentionProblem& problem, const LoadedKernel& kernel) {
@@ -20,38 +14,12 @@ int block_v(const AttentionProblem& problem, const LoadedKernel& kernel) {
   return (problem.head_dim_v / 8 + parts - 1) / parts * 8;
 }
 
-/// A map of dimensions added outermost first. Strides of extents of 1 mean nothing and must still be legal.
-class Map {
- public:
-  Map(const void* data, DType dtype) {
-    spec_.data = data;
-    spec_.dtype = dtype;
-  }
-  Map& dimension(std::int64_t extent, std::int64_t stride, int box) {
-    Extents& extents = spec_.extents;
-    extents.shape[extents.rank] = extent;
-    extents.stride[extents.rank] = extent == 1 ? 16 / kElementBytes : stride;
-    spec_.box[extents.rank++] = box;
-    return *this;
-  }
-  driver::TensorMap columns(int extent, int of_tile) {
-    spec_.swizzle_bytes = swizzle_bytes(of_tile);
-    spec_.extents.shape[spec_.extents.rank] = extent;
-    spec_.extents.stride[spec_.extents.rank] = 1;
-    spec_.box[spec_.extents.rank++] = spec_.swizzle_bytes / kElementBytes;
-    return driver::encode_tensor_map(spec_);
-  }
-
- private:
-  driver::TensorMapSpec spec_;
-};
-
 /// q: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
 driver::TensorMap map_rows(const void* data, const AttentionArguments::Strides& stride,
                            const AttentionLayout& layout, const AttentionProblem& problem,
                            const AttentionArguments& arguments, int columns, int of_tile) {
   const int packed = problem.packed_heads;
-  return Map(data, problem.scalar)
+  return TileMap(data, problem.scalar)
       .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
       .dimension(arguments.heads / packed, packed * stride[2], 1)
       .dimension(arguments.seqlen_q, stride[1], 64 / packed)
@@ -64,7 +32,7 @@ driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::
                            const AttentionLayout& layout, const AttentionArguments& arguments, int rows,
                            int columns, int of_tile) {
   const Extents& extents = tensor.extents;
-  return Map(tensor.data, tensor.dtype)
+  return TileMap(tensor.data, tensor.dtype)
       .dimension(layout.packed_k ? 1 : extents.shape[0], stride[0], 1)
       .dimension(arguments.kv_heads, stride[2], 1)
       .dimension(extents.shape[extents.rank - 3], stride[1], rows)
@@ -74,15 +42,7 @@ driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::
 }  // namespace
 
 bool has_tensor_maps(const AttentionViews& views) {
-  constexpr std::int64_t kLimit = (std::int64_t{1} << 40) / kElementBytes;
-  for (const ops::View* view : {&views.q, &views.k, &views.v}) {
-    for (int i = 0; i + 1 < view->extents.rank; ++i) {
-      const std::int64_t stride = view->extents.stride[i];
-      if (view->extents.shape[i] != 1 && (stride < 0 || stride >= kLimit)) return false;
-    }
-    if (view->extents.shape[0] == 0) return false;  // no pages
-  }
-  return true;
+  return has_tensor_map(views.q) && has_tensor_map(views.k) && has_tensor_map(views.v);
 }
 
 bool tiles_differ(const AttentionProblem& problem) {
@@ -95,7 +55,7 @@ int heads_per_section(const AttentionProblem& problem, const AttentionArguments&
   const int group = arguments.heads / arguments.kv_heads;
   if (!tiles_differ(problem)) return group;
   const std::int64_t head_bytes =
-      std::int64_t{kElementBytes} * arguments.seqlen_k * (problem.head_dim + problem.head_dim_v);
+      std::int64_t{TileMap::kElementBytes} * arguments.seqlen_k * (problem.head_dim + problem.head_dim_v);
   const std::int64_t fitting = l2_bytes / 2 / std::max<std::int64_t>(head_bytes, 1);
   const std::int64_t fewest = (kFewest + group - 1) / group;
   return group * static_cast<int>(std::min<std::int64_t>(std::max(fitting, fewest), arguments.kv_heads));

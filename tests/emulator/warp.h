@@ -77,6 +77,8 @@ class Warp {
   bool cluster_arrived = false;
   std::uint64_t cluster_generation = 0;
 
+  std::uint64_t wgmma_groups = 0;  ///< Closed so far.
+
   std::vector<PendingCopy> copies;
   std::array<std::uint32_t, 32> copy_groups = {};  ///< Closed so far.
   std::unique_ptr<std::array<BulkGroups, 32>> bulk;

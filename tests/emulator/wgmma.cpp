@@ -1,5 +1,6 @@
 // wgmma: each of the four warps of a warpgroup multiplies its 16 rows when it gets there. Results are there
-// at once, so that a missing wait is not seen.
+// at once, so that a missing wait is not seen; a wait lasts until all four warps have multiplied, as the tensor cores
+// work for a warpgroup as a whole.
 #include "emulator/block.h"
 #include "emulator/decoder.h"
 #include "emulator/fragments.h"
@@ -154,10 +155,28 @@ Status whole_warp(Warp&, const Instruction&, u32 mask) {
   return mask == kAll ? Status::next : Status::blocked;
 }
 
+Status commit(Warp& w, const Instruction&, u32 mask) {
+  if (mask != kAll) return Status::blocked;
+  ++w.wgmma_groups;
+  return Status::next;
+}
+
+// in.aux: groups that may be pending.
+Status wait(Warp& w, const Instruction& in, u32 mask) {
+  if (mask != kAll) return Status::blocked;
+  const auto pending = static_cast<u64>(in.aux[0]);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Warp& other = w.block->warps[static_cast<std::size_t>(w.index) / 4 * 4 + i];
+    if (other.wgmma_groups + pending < w.wgmma_groups) return Status::blocked;
+  }
+  return Status::next;
+}
+
 void build(Decoder& d, Instruction& in) {
   const auto& op = d.statement().op;  // wgmma mma_async sync aligned m64n128k16 D A B
+  if (op[1] == "wait_group") in.aux[0] = static_cast<int>(d.literal(d.operand(0)));
   if (op[1] != "mma_async") {
-    in.run = whole_warp;
+    in.run = op[1] == "commit_group" ? commit : op[1] == "wait_group" ? wait : whole_warp;
     return;
   }
   const Type type = d.type();

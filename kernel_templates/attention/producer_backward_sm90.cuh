@@ -1,0 +1,131 @@
+// The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the statistics of their
+// rows, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
+#pragma once
+
+// All columns of a tile of kRows rows.
+template <int kRows, int kColumns, int kSwizzle>
+__device__ __forceinline__ void load_rows(const TensorMap& map, u32 dst, u32 full, u64 policy, int row, int head,
+                                          int batch) {
+#pragma unroll
+  for (int p = 0; p < kColumns * 2 / kSwizzle; ++p)
+    load_box(dst + p * kRows * kSwizzle, map, full, policy, p * kSwizzle / 2, row, head, batch);
+}
+
+// By one thread.
+__device__ __forceinline__ void copy_tiles(const Params& params, const Shared& shared, const KeyPlace& place,
+                                           Steps steps) {
+  if (steps.done()) return;
+  const Arguments& forward = params.args.forward;
+  const u64 policy = evict_last_policy();
+  const int batch_q = kVarlen && forward.cu_seqlens_q != nullptr ? 0 : place.batch;
+  const int batch_k = kVarlen && forward.cu_seqlens_k != nullptr ? 0 : place.batch;
+  const int key = place.sequence.first_k + place.key;
+  arrive_and_expect(shared.keys_full(), kKeyBytes + kValueBytes);
+  load_rows<kBlockN, kColumns, kSwizzleK>(params.k, shared.keys(), shared.keys_full(), policy, key, place.kv_head,
+                                          batch_k);
+  load_rows<kBlockN, kColumnsV, kSwizzleV>(params.v, shared.values(), shared.keys_full(), policy, key, place.kv_head,
+                                           batch_k);
+  Ring<kStages> tiles;
+#pragma unroll 1
+  for (; !steps.done(); steps.advance()) {
+    const int query = place.sequence.first_q + steps.query();
+    wait(shared.query_empty(tiles.stage), tiles.parity ^ 1);
+    arrive_and_expect(shared.query_full(tiles.stage), kQueryBytes);
+    load_rows<kBlockM, kColumns, kSwizzleQ>(params.q, shared.queries(tiles.stage), shared.query_full(tiles.stage),
+                                            policy, query, steps.head(), batch_q);
+    wait(shared.dout_empty(tiles.stage), tiles.parity ^ 1);
+    arrive_and_expect(shared.dout_full(tiles.stage), kDoutBytes);
+    load_rows<kBlockM, kColumnsV, kSwizzleV>(params.dout, shared.douts(tiles.stage), shared.dout_full(tiles.stage),
+                                             policy, query, steps.head(), batch_q);
+    tiles.advance();
+  }
+}
+
+// By a whole warp.
+__device__ __forceinline__ void copy_stats(const Params& params, const Shared& shared, const KeyPlace& place,
+                                           Steps steps) {
+  const BackwardArguments& args = params.args;
+  const int lane = threadIdx.x % 32;
+  Ring<kStages> tiles;
+#pragma unroll 1
+  for (; !steps.done(); steps.advance()) {
+    const RowStats* const rows = args.stats + place.batch * args.row_stride[0] + steps.head() * args.row_stride[1] +
+                                 (place.sequence.first_q + steps.query()) * args.row_stride[2];
+    RowStats stats[kBlockM / 32];
+#pragma unroll
+    for (int i = 0; i < kBlockM / 32; ++i) {
+      const int row = 32 * i + lane;
+      stats[i] = {-negative_infinity(), 0.0f};  // a row beyond the sequence has no probabilities
+      if (steps.query() + row < place.sequence.seqlen_q) stats[i] = rows[row];
+    }
+    wait(shared.query_empty(tiles.stage), tiles.parity ^ 1);
+#pragma unroll
+    for (int i = 0; i < kBlockM / 32; ++i) shared.stats(tiles.stage)[32 * i + lane] = stats[i];
+    __syncwarp();
+    if (lane == 0) arrive(shared.query_full(tiles.stage));
+    tiles.advance();
+  }
+}
+
+// In deterministic mode blocks add to a tile of dq in the order of their keys, the last ones first, and each leaves its
+// mark when it is done. Blocks with later keys start earlier, so that a block waits only for blocks that run.
+__device__ __forceinline__ void wait_for_mark(const u32* mark, u32 value) {
+  u32 seen;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(mark) : "memory");
+  } while (seen != value);
+}
+__device__ __forceinline__ void leave_mark(u32* mark, u32 value) {
+  asm volatile(
+      "fence.proxy.async;\n"
+      "fence.acq_rel.gpu;\n"
+      "st.release.gpu.global.u32 [%0], %1;" ::"l"(mark),
+      "r"(value)
+      : "memory");
+}
+
+__device__ __forceinline__ u32 mark_of(const KeyPlace& place) {
+  return place.key / kBlockN + 1;
+}
+// The tiles that the block of the next keys adds to as well.
+__device__ __forceinline__ TileSpan later_tiles(const Arguments& args, const KeyPlace& place) {
+  if (!kDeterministic || place.key + kBlockN >= place.sequence.seqlen_k) return {0, 0};
+  return visiting_tiles(args, place.sequence, place.key + kBlockN);
+}
+
+// By a whole warp.
+__device__ __forceinline__ void add_sums(const Params& params, const Shared& shared, const KeyPlace& place, Steps steps) {
+  const BackwardArguments& args = params.args;
+  const Arguments& forward = args.forward;
+  const bool elected = threadIdx.x % 32 == 0;
+  const u32 own_mark = mark_of(place);
+  const TileSpan later = later_tiles(forward, place);
+#pragma unroll 1
+  while (!steps.done()) {
+    const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
+    float* const dst = args.dq_sums + tile * (kBlockM * kColumns);
+    const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
+    steps.advance();
+#pragma unroll
+    for (int w = 0; w < kConsumers; ++w) {
+      named_sync(kSumFullBarrier + w, 160);
+      fence_async_proxy();
+      if (elected) {
+        if (kDeterministic && w == 0 && is_later) wait_for_mark(args.dq_marks + 2 * tile, own_mark + 1);
+        reduce_add(dst + w * (kSumBytes / 4), shared.sums(w), kSumBytes);
+        commit_reductions();
+      }
+    }
+    if (elected) wait_reductions_read<1>();
+    __syncwarp();
+    if (!steps.done()) named_arrive(kSumEmptyBarrier, 160);
+    if (elected) wait_reductions_read<0>();
+    __syncwarp();
+    if (!steps.done()) named_arrive(kSumEmptyBarrier + 1, 160);
+    if (kDeterministic && elected) {
+      wait_reductions<0>();
+      leave_mark(args.dq_marks + 2 * tile, own_mark);
+    }
+  }
+  if (elected) wait_reductions<0>();
+}

@@ -1,0 +1,39 @@
+// The tiles of queries that a block of attention_backward_sm90 visits. Included by the kernel after key_place.cuh.
+#pragma once
+
+struct TileSpan {
+  int first, count;
+};
+
+// The tiles of queries that see one of the keys [key, key + kBlockN).
+__device__ __forceinline__ TileSpan visiting_tiles(const Arguments& args, const Sequence& sequence, int key) {
+  const QueryRange queries = visible_queries(args, sequence, key, kBlockN);
+  if (queries.end <= queries.first) return {0, 0};
+  const int first = queries.first / kBlockM;
+  return {first, ceil_div(queries.end, kBlockM) - first};
+}
+
+// One tile of queries of one head after the other, the heads of a group in turn.
+class Steps {
+ public:
+  __device__ __forceinline__ Steps(const TileSpan& tiles, int group, int first_head)
+      : tiles_(tiles), left_(tiles.count * group), head_(first_head), tile_(tiles.first) {}
+
+  __device__ __forceinline__ bool done() const { return left_ == 0; }
+  __device__ __forceinline__ int left() const { return left_; }
+  __device__ __forceinline__ int head() const { return head_; }
+  __device__ __forceinline__ int tile() const { return tile_; }
+  __device__ __forceinline__ int query() const { return tile_ * kBlockM; }
+
+  __device__ __forceinline__ void advance() {
+    --left_;
+    if (++tile_ == tiles_.first + tiles_.count) {
+      tile_ = tiles_.first;
+      ++head_;
+    }
+  }
+
+ private:
+  TileSpan tiles_;
+  int left_, head_, tile_;
+};

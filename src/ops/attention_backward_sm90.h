@@ -1,0 +1,27 @@
+// The parameters of kernel_templates/attention/attention_backward_sm90.cu: tensor maps, and where dq is added up.
+#pragma once
+
+#include "driver/tensor_map.h"
+#include "ops/attention_backward_problem.h"
+
+namespace sprue {
+
+/// The kernel's one argument, as the template declares and describes it.
+struct AttentionBackwardSm90Params {
+  driver::TensorMap q, k, v, dout;
+  AttentionBackwardArguments arguments;
+};
+
+/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the deterministic order.
+struct DqWorkspace {
+  std::size_t sums_bytes, bytes;
+};
+DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const AttentionBackwardArguments& arguments,
+                         const AttentionLayout& layout, int block_m);
+
+/// Of arguments whose members of the workspace and the launch are set.
+AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem& problem,
+                                                 const AttentionBackwardArguments& arguments,
+                                                 const AttentionLayout& layout, const LaunchShape& launch);
+
+}  // namespace sprue

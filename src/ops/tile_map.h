@@ -1,0 +1,30 @@
+// TileMap: tensor maps of tensors of 16-bit elements, as the kernels of attention copy tiles of them.
+#pragma once
+
+#include <cstdint>
+
+#include "driver/tensor_map.h"
+#include "ops/check.h"
+
+namespace sprue {
+
+/// A map of dimensions added outermost first. Strides of extents of 1 mean nothing and must still be legal.
+class TileMap {
+ public:
+  static constexpr int kElementBytes = 2;
+
+  TileMap(const void* data, DType dtype);
+  /// `box` elements of it are copied at once.
+  TileMap& dimension(std::int64_t extent, std::int64_t stride, int box);
+  /// The last dimension. Copies are as wide as leaves no 16 of `of_tile` columns unused: what the templates call
+  /// swizzle_of.
+  driver::TensorMap columns(int extent, int of_tile);
+
+ private:
+  driver::TensorMapSpec spec_;
+};
+
+/// Whether a tensor map can describe a tensor that is 16-byte aligned: no stride runs backwards or reaches 2^40 bytes.
+bool has_tensor_map(const ops::View& view);
+
+}  // namespace sprue
