@@ -1,8 +1,8 @@
 // dq[b, i, h, :] = scale dq_sums, which attention_backward_sm90 has added up; all tensors as
 // sprue/ops/attention_backward.h and attention/dq_sums.cuh describe them.
 //
-// One block rounds and writes one tile of kBlockM queries; a thread has of it what a thread of the consumer warpgroups
-// had.
+// One block rounds and writes one tile of kBlockM queries; a thread has of it what a thread of the consumer
+// warpgroups had.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -11,8 +11,8 @@
 using scalar = device::${SCALAR};
 using bias_scalar = device::none;
 constexpr int kHeadDim = ${HEAD_DIM};
-constexpr bool kVarlen = ${VARLEN};     // sequences have lengths of their own
-constexpr int kBlockM = ${BLOCK_M};     // queries per tile of attention_backward_sm90
+constexpr bool kVarlen = ${VARLEN};  // sequences have lengths of their own
+constexpr int kBlockM = ${BLOCK_M};  // queries per tile of attention_backward_sm90
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};  // the register budget is divided by this
@@ -47,7 +47,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 
   const int warpgroup = threadIdx.x / 128, thread = threadIdx.x % 128;
   const auto* const src = reinterpret_cast<const float4*>(
-      args.dq_sums + tile_of_sums(forward, batch, head, tile) * (kBlockM * kColumns) + warpgroup * 64 * kQueryColumns);
+      args.dq_sums + tile_of_sums(forward, batch, head, tile) * (kBlockM * kColumns) +
+      warpgroup * 64 * kQueryColumns);
   u32 words[2][kQueryColumns / 8];
 #pragma unroll
   for (int j = 0; j < kQueryColumns / 8; ++j) {
@@ -58,7 +59,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const int first_column = kBlockM == 64 ? warpgroup * kQueryColumns : 0;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    const int row = tile * kBlockM + (kBlockM == 64 ? 0 : warpgroup * 64) + thread / 32 * 16 + thread % 32 / 4 + 8 * r;
+    const int row =
+        tile * kBlockM + (kBlockM == 64 ? 0 : warpgroup * 64) + thread / 32 * 16 + thread % 32 / 4 + 8 * r;
     scalar* const dst = args.dq + batch * args.dq_stride[0] + (sequence.first_q + row) * args.dq_stride[1] +
                         head * args.dq_stride[2] + first_column;
     store_quad_row(dst, words[r], kHeadDim - first_column, row < sequence.seqlen_q);

@@ -3,14 +3,15 @@
 // dq_sums       += sum_j ds[b, h, i, j] k[b, j, g, :], which attention_backward_dq turns into dq
 // with P, D, ds and all tensors as sprue/ops/attention_backward.h describes them (ds with cap').
 //
-// One block computes kBlockN rows of dk and dv of one head of keys: it walks over the query heads that share it and, for
-// each, over the tiles of kBlockM queries that see one of its keys. Scores and dout . v are computed transposed, keys by
-// queries. Two consumer warpgroups own 64 keys each: P and ds go from one product to the next in registers; ds also
-// goes through shared memory to the product with k, which follows one tile later, and from there by bulk reductions to
-// dq_sums. While one warpgroup computes P and ds the other has the tensor cores. Where that takes too many registers
-// both own the same 64 keys and half of the columns each, and exchange P and ds through shared memory. dk and dv have
-// the same bits in every repetition, dq_sums if kDeterministic. sm_90a only. Sums are f32; P and ds are rounded to
-// scalar. Shah et al. 2024, arXiv:2407.08608.
+// One block computes kBlockN rows of dk and dv of one head of keys: it walks over the query heads that share
+// it and, for each, over the tiles of kBlockM queries that see one of its keys. Scores and dout . v are
+// computed transposed, keys by queries. Two consumer warpgroups own 64 keys each: P and ds go from one
+// product to the next in registers; ds also goes through shared memory to the product with k, which follows
+// one tile later, and from there by bulk reductions to dq_sums. While one warpgroup computes P and ds the
+// other has the tensor cores. Where that takes too many registers both own the same 64 keys and half of the
+// columns each, and exchange P and ds through shared memory. dk and dv have the same bits in every
+// repetition, dq_sums if kDeterministic. sm_90a only. Sums are f32; P and ds are rounded to scalar. Shah et
+// al. 2024, arXiv:2407.08608.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -30,20 +31,23 @@ constexpr bool kSoftcap = ${SOFTCAP};
 constexpr bool kAlibi = ${ALIBI};
 using bias_scalar = device::${BIAS};
 constexpr bool kDropout = ${DROPOUT};
-constexpr bool kVarlen = ${VARLEN};              // sequences have lengths of their own
-constexpr bool kSignedScale = ${SIGNED_SCALE};   // the scale may be less than 1e-20: zero or negative
+constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of their own
+constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
 constexpr bool kDeterministic = ${DETERMINISTIC};  // blocks add to dq in a fixed order
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};  // queries per tile
 constexpr int kBlockN = ${BLOCK_N};  // keys per block: of 128 a warpgroup owns 64, of 64 half of the columns
 constexpr int kStages = ${STAGES};   // tiles of q and of dout in shared memory
-constexpr int kConsumerRegisters = ${CONSUMER_REGISTERS};
-constexpr bool kValuesEarly = ${VALUES_EARLY};  // dout . v is multiplied before P is computed, not after
 
-static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0, "tiles are copied and multiplied in groups of 8 elements");
-static_assert(kBlockM == 64 || kBlockM == 128, "a product for dq has 64 queries and all columns, or half of them");
+static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
+              "tiles are copied and multiplied in groups of 8 elements");
+static_assert(kBlockM == 64 || kBlockM == 128,
+              "a product for dq has 64 queries and all columns, or half of them");
 static_assert(kBlockN == 128 || (kBlockN == 64 && kBlockM == 64), "a product for dk has 64 keys");
+static_assert(
+    kBlockN == 64 || kStages == 2,
+    "a warpgroup that has its turn waits for the next tile before the other one can be done with this");
 
 using namespace device;
 
@@ -51,11 +55,11 @@ constexpr bool kProbabilities = false;
 constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kConsumers = 2;
 constexpr int kThreads = 128 * (1 + kConsumers);
-constexpr bool kOwnsColumns = kBlockN == 64;                               // a warpgroup; else it owns keys
-constexpr int kProducerRegisters = 504 - kConsumers * kConsumerRegisters;  // what the consumers leave
+constexpr bool kOwnsColumns = kBlockN == 64;  // a warpgroup; else it owns keys
+constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
 
-// Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies kQueryColumns of k,
-// which must be whole panels.
+// Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies
+// kQueryColumns of k, which must be whole panels.
 constexpr int kColumns = round_up(kHeadDim, 32), kColumnsV = round_up(kHeadDimV, kOwnsColumns ? 32 : 16);
 constexpr int kQueryColumns = kBlockM == 64 ? kColumns / 2 : kColumns;
 constexpr int kDimSteps = ceil_div(kHeadDim, 16), kDimStepsV = ceil_div(kHeadDimV, 16);
@@ -64,9 +68,10 @@ constexpr int kDimSteps = ceil_div(kHeadDim, 16), kDimStepsV = ceil_div(kHeadDim
 __host__ __device__ constexpr int swizzle_of(int columns) {
   return columns % 64 == 0 ? 128 : columns % 32 == 0 ? 64 : 32;
 }
-constexpr int kSwizzleQ = swizzle_of(kOwnsColumns ? kColumns / 2 : kColumns), kSwizzleK = swizzle_of(kQueryColumns);
+constexpr int kSwizzleQ = swizzle_of(kOwnsColumns ? kColumns / 2 : kColumns),
+              kSwizzleK = swizzle_of(kQueryColumns);
 constexpr int kSwizzleV = swizzle_of(kOwnsColumns ? kColumnsV / 2 : kColumnsV);  // and of dout
-constexpr int kSwizzleS = 128;                    // of gradients of scores
+constexpr int kSwizzleS = 128;                                                   // of gradients of scores
 
 constexpr int kKeyBytes = 2 * kBlockN * kColumns, kValueBytes = 2 * kBlockN * kColumnsV;
 constexpr int kQueryBytes = 2 * kBlockM * kColumns, kDoutBytes = 2 * kBlockM * kColumnsV;
@@ -98,8 +103,8 @@ struct Params {
 //% include "attention/producer_backward_sm90.cuh"
 //% include "attention/products_backward_sm90.cuh"
 
-// Rows `valid` to kRows of a tile become zeros: 0 times what lies beyond a sequence may be NaN. Every warpgroup clears for
-// itself, so that it need not wait for others; sync_cleared() comes before its products.
+// Rows `valid` to kRows of a tile become zeros: 0 times what lies beyond a sequence may be NaN. Every
+// warpgroup clears for itself, so that it need not wait for others; sync_cleared() comes before its products.
 template <int kRows, int kColumns, int kSwizzle>
 __device__ __forceinline__ void clear_rows(u32 tile, int valid) {
   const int chunks = (kRows - valid) * (kSwizzle / 16);
@@ -114,8 +119,8 @@ __device__ __forceinline__ void sync_cleared(int warpgroup) {
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
-// P or gradients of scores, keys by queries, into a tile in shared memory: a warp's 16 keys from `row` on, and N / 4 times
-// 16 queries from `column` on.
+// P or gradients of scores, keys by queries, into a tile in shared memory: a warp's 16 keys from `row` on,
+// and N / 4 times 16 queries from `column` on.
 template <int N>
 __device__ __forceinline__ void store_scores(u32 tile, const u32 (&packed)[N], int row, int column) {
   const int lane = threadIdx.x % 32;
@@ -136,8 +141,8 @@ class ResultRows {
 
   // N / 4 tiles of 8 columns from `column` on, as far as the tensor has `columns`.
   template <int N>
-  __device__ __forceinline__ void store(scalar* tensor, const i64 (&stride)[3], const float (&sums)[N], float factor,
-                                        int column, int columns) const {
+  __device__ __forceinline__ void store(scalar* tensor, const i64 (&stride)[3], const float (&sums)[N],
+                                        float factor, int column, int columns) const {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int key = place_.key + row_ + 8 * r;

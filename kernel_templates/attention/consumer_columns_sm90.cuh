@@ -1,11 +1,12 @@
-// A consumer warpgroup of attention_backward_sm90 that owns half of the columns of 64 keys: it computes P and gradients of
-// scores of half of the queries, and takes those of the others from shared memory. Included by the kernel.
+// A consumer warpgroup of attention_backward_sm90 that owns half of the columns of 64 keys: it computes P and
+// gradients of scores of half of the queries, and takes those of the others from shared memory. Included by
+// the kernel.
 #pragma once
 
-// Adds a warpgroup's part of dq of one tile. In deterministic mode every warpgroup waits for its own kind of the block of
-// the next keys, and leaves a mark.
-__device__ __forceinline__ void add_part(float* sums, const float (&dq)[kQueryColumns / 2], u32* mark, u32 own_mark,
-                                         bool is_later, int warpgroup) {
+// Adds a warpgroup's part of dq of one tile. In deterministic mode every warpgroup waits for its own kind of
+// the block of the next keys, and leaves a mark.
+__device__ __forceinline__ void add_part(float* sums, const float (&dq)[kQueryColumns / 2], u32* mark,
+                                         u32 own_mark, bool is_later, int warpgroup) {
   const bool elected = threadIdx.x % 128 == 0;
   if constexpr (kDeterministic) {
     if (elected && is_later) wait_for_mark(mark, own_mark + 1);
@@ -22,8 +23,8 @@ __device__ __forceinline__ void add_part(float* sums, const float (&dq)[kQueryCo
   }
 }
 
-__device__ __forceinline__ void consume(const Params& params, const Shared& shared, const KeyPlace& place, Steps steps,
-                                        int warpgroup) {
+__device__ __forceinline__ void consume(const Params& params, const Shared& shared, const KeyPlace& place,
+                                        Steps steps, int warpgroup) {
   const BackwardArguments& args = params.args;
   const Arguments& forward = args.forward;
   const Sequence& sequence = place.sequence;
@@ -56,7 +57,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     wait(shared.query_full(tiles.stage), tiles.parity);
     wait(shared.dout_full(tiles.stage), tiles.parity);
     if (kVarlen && steps.query() + kBlockM > sequence.seqlen_q) {
-      clear_rows<kBlockM, kColumns, kSwizzleQ>(shared.queries(tiles.stage), sequence.seqlen_q - steps.query());
+      clear_rows<kBlockM, kColumns, kSwizzleQ>(shared.queries(tiles.stage),
+                                               sequence.seqlen_q - steps.query());
       clear_rows<kBlockM, kColumnsV, kSwizzleV>(shared.douts(tiles.stage), sequence.seqlen_q - steps.query());
       sync_cleared(warpgroup);
     }
@@ -77,7 +79,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     pack(packed, ds);
     store_scores(shared.gradients(buffer), packed, warp_row, half);
     fence_async_proxy();
-    // Both halves are there; and what both warpgroups multiplied a tile ago, in the other buffer, is done with.
+    // Both halves are there; and what both warpgroups multiplied a tile ago, in the other buffer, is done
+    // with.
     named_sync(kTurnBarrier, 256);
 
     float dq[kQueryColumns / 2];
@@ -88,8 +91,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     pin(dq);
     const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
     const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
-    add_part(args.dq_sums + tile * (kBlockM * kColumns), dq, args.dq_marks + 2 * tile + warpgroup, mark_of(place),
-             is_later, warpgroup);
+    add_part(args.dq_sums + tile * (kBlockM * kColumns), dq, args.dq_marks + 2 * tile + warpgroup,
+             mark_of(place), is_later, warpgroup);
     wgmma_wait<1>();
     pin(dv);
     if (elected) arrive(shared.dout_empty(tiles.stage));
@@ -101,5 +104,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 
   const ResultRows rows(place, warp_row);
   rows.store(args.dk, args.dk_stride, dk, forward.scale, warpgroup * kColumns / 2, kHeadDim);
-  rows.store(args.dv, args.dv_stride, dv, kDropout ? forward.keep_scale : 1.0f, warpgroup * kColumnsV / 2, kHeadDimV);
+  rows.store(args.dv, args.dv_stride, dv, kDropout ? forward.keep_scale : 1.0f, warpgroup * kColumnsV / 2,
+             kHeadDimV);
 }

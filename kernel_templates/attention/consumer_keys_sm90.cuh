@@ -1,5 +1,5 @@
-// A consumer warpgroup of attention_backward_sm90 that owns 64 of 128 keys: P and gradients of scores stay in its
-// registers on their way to dv and dk. Included by the kernel.
+// A consumer warpgroup of attention_backward_sm90 that owns 64 of 128 keys: P and gradients of scores stay in
+// its registers on their way to dv and dk. Included by the kernel.
 #pragma once
 
 // A warpgroup's part of dq, for the warp that adds it.
@@ -11,8 +11,8 @@ __device__ __forceinline__ void store_sums(u32 sums, const float (&dq)[kQueryCol
 }
 
 // dk and dv of one warpgroup's 64 keys, and its part of dq.
-__device__ __forceinline__ void consume(const Params& params, const Shared& shared, const KeyPlace& place, Steps steps,
-                                        int warpgroup) {
+__device__ __forceinline__ void consume(const Params& params, const Shared& shared, const KeyPlace& place,
+                                        Steps steps, int warpgroup) {
   const BackwardArguments& args = params.args;
   const Arguments& forward = args.forward;
   const Sequence& sequence = place.sequence;
@@ -64,20 +64,16 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       }
       multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys() + warpgroup * 64 * kSwizzleK,
                                                               shared.queries(tiles.stage));
-      const auto multiply_values = [&] {
-        wait(shared.dout_full(tiles.stage), tiles.parity);
-        multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(ds, shared.values() + warpgroup * 64 * kSwizzleV,
-                                                                 shared.douts(tiles.stage));
-      };
-      if constexpr (kValuesEarly) multiply_values();
-      wgmma_wait<kValuesEarly ? 1 : 0>();
+      wait(shared.dout_full(tiles.stage), tiles.parity);
+      multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(
+          ds, shared.values() + warpgroup * 64 * kSwizzleV, shared.douts(tiles.stage));
+      wgmma_wait<1>();
       pin(p);
       give_turn();
       probabilities(p, slopes, forward, sequence, here, stats, whole);
       if constexpr (kDropout) mark_dropped(p, forward, here);
       pack_kept(packed_p, p);
       apply_slopes(p, slopes);
-      if constexpr (!kValuesEarly) multiply_values();
       wgmma_wait<0>();
       pin(ds);
       score_gradients(ds, p, forward, stats);
@@ -90,8 +86,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 
       take_turn();
       accumulate<kSwizzleV>(dv, packed_p, shared.douts(tiles.stage));
-      // Of the tile before. In the first round of the loop this multiplies what nobody has written; a condition would
-      // keep the compiler from having products in flight.
+      // Of the tile before. In the first round of the loop this multiplies what nobody has written; a
+      // condition would keep the compiler from having products in flight.
       float dq[kQueryColumns / 2];
       if (step > 0) wait(shared.gradient_full(before), (step - 1) / 2 % 2);
       multiply_buffer(dq, before);

@@ -1,8 +1,8 @@
 // Where tiles of dq are summed up before they are rounded. Included by attention_backward_sm90 and
 // attention_backward_dq after packed_blocks.cuh: uses kBlockM.
 //
-// A tile of kBlockM queries is written as the warpgroups hold it: one after the other, and of each every 8 columns those
-// of its 128 threads, four f32 each.
+// A tile of kBlockM queries is written as the warpgroups hold it: one after the other, and of each every 8
+// columns those of its 128 threads, four f32 each.
 #pragma once
 
 // The number of a tile of a sequence. A head has args.row_blocks of them.

@@ -9,8 +9,8 @@ struct KeyPlace {
   Sequence sequence;
 };
 
-// `block` of a head's args.key_blocks. The first keys of a causal sequence are seen by most queries: their blocks
-// should start first.
+// `block` of a head's args.key_blocks. The first keys of a causal sequence are seen by most queries: their
+// blocks should start first.
 __device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, int block) {
   const Arguments& forward = args.forward;
   int column = blockIdx.x / args.key_blocks;

@@ -36,38 +36,21 @@ class Finished {
     }
   }
 
-  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole
-  // sectors.
   __device__ __forceinline__ void write(const Params& params) {
     const Arguments& args = params.args;
-    const int quad = threadIdx.x % 4, first_column = part_ * kBlockV;
+    const int first_column = part_ * kBlockV;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const auto [query, head] = row_[r];
       const bool is_row = query < sequence_.seqlen_q;
       const i64 row = sequence_.first_q + query;
-      if (kHasLse && is_row && quad == 0 && part_ == 0)
+      if (kHasLse && is_row && threadIdx.x % 4 == 0 && part_ == 0)
         args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
             lse_[r];
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;
-      const auto is_column = [&](int column) {
-        return kHeadDimV % kBlockV == 0 || first_column + column < kHeadDimV;
-      };
-#pragma unroll
-      for (int tile = 0; tile + 4 <= kBlockV / 8; tile += 4) {
-        u32 word[4] = {out_[r][tile], out_[r][tile + 1], out_[r][tile + 2], out_[r][tile + 3]};
-        transpose_quad(word);
-        const int column = 8 * (tile + quad);
-        if (is_row && is_column(column))
-          *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
-      }
-#pragma unroll
-      for (int tile = kBlockV / 32 * 4; tile < kBlockV / 8; ++tile) {
-        const int column = 8 * tile + 2 * quad;
-        if (is_row && is_column(column)) *reinterpret_cast<u32*>(dst + column) = out_[r][tile];
-      }
+      store_quad_row(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
     }
   }
 

@@ -1,11 +1,11 @@
-// The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the statistics of their
-// rows, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
+// The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the
+// statistics of their rows, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
 #pragma once
 
 // All columns of a tile of kRows rows.
 template <int kRows, int kColumns, int kSwizzle>
-__device__ __forceinline__ void load_rows(const TensorMap& map, u32 dst, u32 full, u64 policy, int row, int head,
-                                          int batch) {
+__device__ __forceinline__ void load_rows(const TensorMap& map, u32 dst, u32 full, u64 policy, int row,
+                                          int head, int batch) {
 #pragma unroll
   for (int p = 0; p < kColumns * 2 / kSwizzle; ++p)
     load_box(dst + p * kRows * kSwizzle, map, full, policy, p * kSwizzle / 2, row, head, batch);
@@ -21,22 +21,24 @@ __device__ __forceinline__ void copy_tiles(const Params& params, const Shared& s
   const int batch_k = kVarlen && forward.cu_seqlens_k != nullptr ? 0 : place.batch;
   const int key = place.sequence.first_k + place.key;
   arrive_and_expect(shared.keys_full(), kKeyBytes + kValueBytes);
-  load_rows<kBlockN, kColumns, kSwizzleK>(params.k, shared.keys(), shared.keys_full(), policy, key, place.kv_head,
-                                          batch_k);
-  load_rows<kBlockN, kColumnsV, kSwizzleV>(params.v, shared.values(), shared.keys_full(), policy, key, place.kv_head,
-                                           batch_k);
+  load_rows<kBlockN, kColumns, kSwizzleK>(params.k, shared.keys(), shared.keys_full(), policy, key,
+                                          place.kv_head, batch_k);
+  load_rows<kBlockN, kColumnsV, kSwizzleV>(params.v, shared.values(), shared.keys_full(), policy, key,
+                                           place.kv_head, batch_k);
   Ring<kStages> tiles;
 #pragma unroll 1
   for (; !steps.done(); steps.advance()) {
     const int query = place.sequence.first_q + steps.query();
     wait(shared.query_empty(tiles.stage), tiles.parity ^ 1);
     arrive_and_expect(shared.query_full(tiles.stage), kQueryBytes);
-    load_rows<kBlockM, kColumns, kSwizzleQ>(params.q, shared.queries(tiles.stage), shared.query_full(tiles.stage),
-                                            policy, query, steps.head(), batch_q);
+    load_rows<kBlockM, kColumns, kSwizzleQ>(params.q, shared.queries(tiles.stage),
+                                            shared.query_full(tiles.stage), policy, query, steps.head(),
+                                            batch_q);
     wait(shared.dout_empty(tiles.stage), tiles.parity ^ 1);
     arrive_and_expect(shared.dout_full(tiles.stage), kDoutBytes);
-    load_rows<kBlockM, kColumnsV, kSwizzleV>(params.dout, shared.douts(tiles.stage), shared.dout_full(tiles.stage),
-                                             policy, query, steps.head(), batch_q);
+    load_rows<kBlockM, kColumnsV, kSwizzleV>(params.dout, shared.douts(tiles.stage),
+                                             shared.dout_full(tiles.stage), policy, query, steps.head(),
+                                             batch_q);
     tiles.advance();
   }
 }
@@ -49,7 +51,8 @@ __device__ __forceinline__ void copy_stats(const Params& params, const Shared& s
   Ring<kStages> tiles;
 #pragma unroll 1
   for (; !steps.done(); steps.advance()) {
-    const RowStats* const rows = args.stats + place.batch * args.row_stride[0] + steps.head() * args.row_stride[1] +
+    const RowStats* const rows = args.stats + place.batch * args.row_stride[0] +
+                                 steps.head() * args.row_stride[1] +
                                  (place.sequence.first_q + steps.query()) * args.row_stride[2];
     RowStats stats[kBlockM / 32];
 #pragma unroll
@@ -67,8 +70,9 @@ __device__ __forceinline__ void copy_stats(const Params& params, const Shared& s
   }
 }
 
-// In deterministic mode blocks add to a tile of dq in the order of their keys, the last ones first, and each leaves its
-// mark when it is done. Blocks with later keys start earlier, so that a block waits only for blocks that run.
+// In deterministic mode blocks add to a tile of dq in the order of their keys, the last ones first, and each
+// leaves its mark when it is done. Blocks with later keys start earlier, so that a block waits only for
+// blocks that run.
 __device__ __forceinline__ void wait_for_mark(const u32* mark, u32 value) {
   u32 seen;
   do {
@@ -94,7 +98,8 @@ __device__ __forceinline__ TileSpan later_tiles(const Arguments& args, const Key
 }
 
 // By a whole warp.
-__device__ __forceinline__ void add_sums(const Params& params, const Shared& shared, const KeyPlace& place, Steps steps) {
+__device__ __forceinline__ void add_sums(const Params& params, const Shared& shared, const KeyPlace& place,
+                                         Steps steps) {
   const BackwardArguments& args = params.args;
   const Arguments& forward = args.forward;
   const bool elected = threadIdx.x % 32 == 0;

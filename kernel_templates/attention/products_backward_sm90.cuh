@@ -1,12 +1,13 @@
-// The matrix products of attention_backward_sm90. Included by the kernel below its constants. By all 128 threads of a
-// warpgroup.
+// The matrix products of attention_backward_sm90. Included by the kernel below its constants. By all 128
+// threads of a warpgroup.
 #pragma once
 
-// One step of 16 of the dimension that is summed over: d += a b, or d = a b unless `accumulate`, with a and b in shared
-// memory (multiply_step), or d += a b with a in registers (accumulate_step). d has 64 rows and, by its size, the columns
-// of one of the products. kTransposedA, kTransposedB: the rows of that operand are summed over, else its columns.
+// One step of 16 of the dimension that is summed over: d += a b, or d = a b unless `accumulate`, with a and b
+// in shared memory (multiply_step), or d += a b with a in registers (accumulate_step). d has 64 rows and, by
+// its size, the columns of one of the products. kTransposedA, kTransposedB: the rows of that operand are
+// summed over, else its columns.
 //% for n in 1..33
-//% if 8 * n == BLOCK_M * BLOCK_N / 128 || 8 * n == (HEAD_DIM + 31) / 32 * 32 / (128 / BLOCK_M) || BLOCK_N == 64 && 8 * n == (HEAD_DIM_V + 31) / 32 * 16
+//% if n == BLOCK_M * BLOCK_N / 1024 || n == (HEAD_DIM + 31) / 32 * BLOCK_M / 32 || BLOCK_N == 64 && n == (HEAD_DIM_V + 31) / 32 * 2
 template <bool kTransposedA, bool kTransposedB, int kSwizzleA, int kSwizzleB>
 __device__ __forceinline__ void multiply_step(float (&d)[${4 * n}], u32 a, u32 b, int accumulate) {
   asm volatile(
@@ -63,8 +64,8 @@ __device__ __forceinline__ void accumulate_step(float (&d)[${4 * n}], const u32*
 //% end
 //% end
 
-// Issues d = a b^T: 64 of a tile's kRowsA rows, the first at address a, with kScoreQueries of a tile's kBlockM;
-// both have kSteps * 16 columns.
+// Issues d = a b^T: 64 of a tile's kRowsA rows, the first at address a, with kScoreQueries of a tile's
+// kBlockM; both have kSteps * 16 columns.
 template <int kSteps, int kRowsA, int kSwizzleA, int kSwizzleB>
 __device__ __forceinline__ void multiply_rows(float (&d)[kScores], u32 a, u32 b) {
   pin(d);
@@ -102,7 +103,8 @@ __device__ __forceinline__ void accumulate_scores(float (&d)[N], u32 a, u32 b) {
   const u32 first_a = row_descriptor(a), first_b = column_descriptor<kBlockM * kSwizzle>(b);
 #pragma unroll
   for (int step = 0; step < kBlockM / 16; ++step)
-    multiply_step<false, true, kSwizzleS, kSwizzle>(d, first_a + step * 2, first_b + ((step * 16 * kSwizzle) >> 4), 1);
+    multiply_step<false, true, kSwizzleS, kSwizzle>(d, first_a + step * 2,
+                                                    first_b + ((step * 16 * kSwizzle) >> 4), 1);
   wgmma_commit();
 }
 //% end
@@ -111,11 +113,12 @@ __device__ __forceinline__ void accumulate_scores(float (&d)[N], u32 a, u32 b) {
 __device__ __forceinline__ void multiply_gradients(float (&dq)[kQueryColumns / 2], u32 a, u32 b) {
   pin(dq);
   wgmma_fence();
-  const u32 first_a = column_descriptor<kBlockN * kSwizzleS>(a), first_b = column_descriptor<kBlockN * kSwizzleK>(b);
+  const u32 first_a = column_descriptor<kBlockN * kSwizzleS>(a),
+            first_b = column_descriptor<kBlockN * kSwizzleK>(b);
 #pragma unroll
   for (int step = 0; step < kBlockN / 16; ++step)
     multiply_step<true, true, kSwizzleS, kSwizzleK>(dq, first_a + ((step * 16 * kSwizzleS) >> 4),
-                                              first_b + ((step * 16 * kSwizzleK) >> 4), step != 0);
+                                                    first_b + ((step * 16 * kSwizzleK) >> 4), step != 0);
   wgmma_commit();
 }
 

@@ -1,4 +1,5 @@
-// Rows that four neighbouring lanes share, as the multiplications leave them. Included by an attention kernel.
+// Rows that four neighbouring lanes share, as the multiplications leave them. Included by an attention
+// kernel.
 #pragma once
 
 // Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all
@@ -17,11 +18,13 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
   }
 }
 
-// dst[0, kTiles * 8) = one row of which each lane of four holds two neighbouring elements in every tile of 8 columns;
-// columns from `end` on, a multiple of 8, are not written. Each lane takes eight neighbouring columns of every 32, so
-// that whole sectors are written. By all lanes; those whose `is_row` is false write nothing.
+// dst[0, kTiles * 8) = one row of which each lane of four holds two neighbouring elements in every tile of 8
+// columns; columns from `end` on, a multiple of 8, are not written. Each lane takes eight neighbouring
+// columns of every 32, so that whole sectors are written. By all lanes; those whose `is_row` is false write
+// nothing.
 template <int kTiles>
-__device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[kTiles], int end, bool is_row) {
+__device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[kTiles], int end,
+                                               bool is_row) {
   const int quad = threadIdx.x % 4;
 #pragma unroll
   for (int tile = 0; tile + 4 <= kTiles; tile += 4) {

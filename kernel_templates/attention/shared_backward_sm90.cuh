@@ -1,9 +1,10 @@
-// What a block of attention_backward_sm90 keeps in shared memory, and the barriers through which its warps hand it
-// over. Included by the kernel below its constants.
+// What a block of attention_backward_sm90 keeps in shared memory, and the barriers through which its warps
+// hand it over. Included by the kernel below its constants.
 #pragma once
 
-// Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that adds to
-// dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there is one turn for both, and no such warp.
+// Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that
+// adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there
+// is one turn for both, and no such warp.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;
@@ -13,7 +14,8 @@ struct Shared {
   static constexpr int kQueries = kKeyBytes + kValueBytes, kDouts = kQueries + kStages * kQueryBytes,
                        kGradients = kDouts + kStages * kDoutBytes,
                        kSums = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
-                       kStats = kSums + (kOwnsColumns ? 0 : kConsumers * kSumBytes), kBarriers = kStats + kStages * kStatsBytes;
+                       kStats = kSums + (kOwnsColumns ? 0 : kConsumers * kSumBytes),
+                       kBarriers = kStats + kStages * kStatsBytes;
 
   unsigned char* memory;  // a multiple of 1024, as the swizzle asks for
   u32 base;
@@ -26,7 +28,9 @@ struct Shared {
   __device__ __forceinline__ u32 queries(int stage) const { return base + kQueries + stage * kQueryBytes; }
   __device__ __forceinline__ u32 douts(int stage) const { return base + kDouts + stage * kDoutBytes; }
   // Of scores: [kBlockN keys, kBlockM queries].
-  __device__ __forceinline__ u32 gradients(int buffer) const { return base + kGradients + buffer * kGradientBytes; }
+  __device__ __forceinline__ u32 gradients(int buffer) const {
+    return base + kGradients + buffer * kGradientBytes;
+  }
   // As these, P; only where warpgroups own columns.
   __device__ __forceinline__ u32 probabilities(int buffer) const { return gradients(2 + buffer); }
   // A warpgroup's part of what is added to dq, as its threads hold it.
@@ -42,7 +46,9 @@ struct Shared {
   __device__ __forceinline__ u32 dout_full(int stage) const { return barrier(1 + 2 * kStages + stage); }
   __device__ __forceinline__ u32 dout_empty(int stage) const { return barrier(1 + 3 * kStages + stage); }
   __device__ __forceinline__ u32 gradient_full(int buffer) const { return barrier(1 + 4 * kStages + buffer); }
-  __device__ __forceinline__ u32 gradient_empty(int buffer) const { return barrier(3 + 4 * kStages + buffer); }
+  __device__ __forceinline__ u32 gradient_empty(int buffer) const {
+    return barrier(3 + 4 * kStages + buffer);
+  }
 
   __device__ __forceinline__ void init_barriers() const {
     init_barrier(keys_full(), 1);

@@ -1,4 +1,5 @@
-// The tiles of queries that a block of attention_backward_sm90 visits. Included by the kernel after key_place.cuh.
+// The tiles of queries that a block of attention_backward_sm90 visits. Included by the kernel after
+// key_place.cuh.
 #pragma once
 
 struct TileSpan {

@@ -45,14 +45,15 @@ __device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barr
 
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
 __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
-  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(dst), "r"(src),
-               "r"(bytes)
+  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(dst),
+               "r"(src), "r"(bytes)
                : "memory");
 }
 __device__ __forceinline__ void commit_reductions() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
-// Waits until at most kPending of this thread's groups are unfinished, respectively have not read their source.
+// Waits until at most kPending of this thread's groups are unfinished, respectively have not read their
+// source.
 template <int kPending>
 __device__ __forceinline__ void wait_reductions() {
   asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");

@@ -1,5 +1,6 @@
 // attention_backward: check → specialise → launch. The kernels are
-// kernel_templates/attention/attention_backward_*.cu; attention_backward_sm90 where the device and the tensors allow it.
+// kernel_templates/attention/attention_backward_*.cu; attention_backward_sm90 where the device and the
+// tensors allow it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -51,7 +52,8 @@ LaunchShape launch_of(const RuntimeImpl& impl, const Request& request, int devic
 }
 
 /// Loads the kernel of `keys`, and lets the problem know whether it adds up dq.
-const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device, Stream stream) {
+const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device,
+                              Stream stream) {
   const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
                                            [&] { return choose(impl, problem, device); });
   problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.keys_per_tile : 0;
@@ -183,7 +185,8 @@ std::size_t attention_backward_workspace_bytes(Runtime& runtime, const Attention
   if (call.problem.forward.sm90 && driver::available()) {
     const int device = driver::current_device();
     const Request request = choose(impl, call.problem, device);
-    if (request.kernel == kBackwardSm90) call.problem.block_m = launch_of(impl, request, device).keys_per_tile;
+    if (request.kernel == kBackwardSm90)
+      call.problem.block_m = launch_of(impl, request, device).keys_per_tile;
   }
   return workspace_of(call).bytes;
 }

@@ -5,9 +5,9 @@
 namespace sprue {
 namespace {
 
-constexpr const char* kKernels[] = {"attention_backward_delta", "attention_backward_queries",
-                                    kBackwardKeys, "attention_backward_dq", "attention_backward_bias",
-                                    "attention_backward_heads"};
+constexpr const char* kKernels[] = {
+    "attention_backward_delta", "attention_backward_queries", kBackwardKeys,
+    "attention_backward_dq",    "attention_backward_bias",    "attention_backward_heads"};
 
 const char* kernel_of(BackwardStep step) {
   return kKernels[static_cast<int>(step)];
@@ -28,8 +28,9 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
   problem.slope_rows = args.dslopes.given();
   // Sums over a row of scores are attention_backward_queries' work, which then computes dq as well.
   const AttentionArguments& forward = arguments.forward;
-  problem.forward.sm90 = problem.forward.sm90 && problem.forward.alignment == 16 && has_tensor_map(views.dout) &&
-                         !problem.slope_rows && forward.batch > 0 && forward.seqlen_q > 0 && forward.heads > 0;
+  problem.forward.sm90 = problem.forward.sm90 && problem.forward.alignment == 16 &&
+                         has_tensor_map(views.dout) && !problem.slope_rows && forward.batch > 0 &&
+                         forward.seqlen_q > 0 && forward.heads > 0;
   problem.deterministic = problem.forward.sm90 && (args.deterministic || args.forward.batch_invariant);
   problem.dsinks = args.dsinks.given();
   problem.dbias = bias_of(args.dbias);

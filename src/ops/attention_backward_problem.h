@@ -8,8 +8,8 @@
 namespace sprue {
 
 /// The kernels, in the order in which they are launched.
-/// `keys` is done by attention_backward_keys, or by attention_backward_sm90, which also adds up dq: then `dq` rounds it,
-/// and `queries` need not be done.
+/// `keys` is done by attention_backward_keys, or by attention_backward_sm90, which also adds up dq: then `dq`
+/// rounds it, and `queries` need not be done.
 enum class BackwardStep : std::uint8_t { delta, queries, keys, dq, bias, heads };
 
 inline constexpr char kBackwardKeys[] = "attention_backward_keys";
@@ -22,7 +22,7 @@ struct AttentionBackwardProblem {
   bool dsinks = false;
   AttentionProblem::Bias dbias = AttentionProblem::Bias::none;  ///< The gradient's type.
   bool one_row = false;                                         ///< The bias is the same for all queries.
-  bool deterministic = false;                                   ///< Of dq; known to attention_backward_sm90 alone.
+  bool deterministic = false;  ///< Of dq; known to attention_backward_sm90 alone.
   int block_m = 0;  ///< Queries of a tile of attention_backward_sm90, if that is used; known to `dq` alone.
 
   bool needs(BackwardStep step) const;

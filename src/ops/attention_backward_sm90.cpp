@@ -6,7 +6,8 @@
 namespace sprue {
 namespace {
 
-/// Columns of a tile that is cut in halves: what the template calls kColumns, and kColumnsV where warpgroups own columns.
+/// Columns of a tile that is cut in halves: what the template calls kColumns, and kColumnsV where warpgroups
+/// own columns.
 int padded_columns(int head_dim) {
   return (head_dim + 31) / 32 * 32;
 }
@@ -28,11 +29,11 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
   const AttentionArguments& forward = arguments.forward;
   const auto blocks =
       static_cast<std::size_t>(blocks_of(forward.seqlen_q, block_m, layout.packed_q, forward.batch));
-  const auto heads = static_cast<std::size_t>(forward.heads) *
-                     static_cast<std::size_t>(layout.packed_q ? 1 : forward.batch);
-  const std::size_t tiles = blocks * heads, tile_bytes = sizeof(float) * static_cast<std::size_t>(block_m) *
-                                                         static_cast<std::size_t>(
-                                                             padded_columns(problem.forward.head_dim));
+  const auto heads =
+      static_cast<std::size_t>(forward.heads) * static_cast<std::size_t>(layout.packed_q ? 1 : forward.batch);
+  const std::size_t tiles = blocks * heads,
+                    tile_bytes = sizeof(float) * static_cast<std::size_t>(block_m) *
+                                 static_cast<std::size_t>(padded_columns(problem.forward.head_dim));
   const std::size_t marks = (2 * sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
   return {tiles * tile_bytes, tiles * tile_bytes + (problem.deterministic ? marks : 0)};
 }
@@ -43,8 +44,8 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
   const AttentionArguments& forward = arguments.forward;
   const int block_m = launch.keys_per_tile, block_n = launch.rows_per_block;
   const int columns = problem.forward.head_dim, columns_v = problem.forward.head_dim_v;
-  // Which columns a product has to start at: a warpgroup that owns columns multiplies half of them, and half of those of
-  // k belong to a tile of 64 queries.
+  // Which columns a product has to start at: a warpgroup that owns columns multiplies half of them, and half
+  // of those of k belong to a tile of 64 queries.
   const bool owns_columns = block_n == 64;
   const int of_tile = padded_columns(columns) / (owns_columns ? 2 : 1);
   const int of_tile_k = padded_columns(columns) / (block_m == 64 ? 2 : 1);
@@ -58,8 +59,8 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
                     columns, of_tile_k);
   params.v = map_of(forward.v, forward.v_stride, dtype, batch_k, forward.kv_heads, forward.seqlen_k, block_n,
                     columns_v, of_tile_v);
-  params.dout = map_of(arguments.dout, arguments.dout_stride, dtype, batch_q, forward.heads,
-                       forward.seqlen_q, block_m, columns_v, of_tile_v);
+  params.dout = map_of(arguments.dout, arguments.dout_stride, dtype, batch_q, forward.heads, forward.seqlen_q,
+                       block_m, columns_v, of_tile_v);
   params.arguments = arguments;
   return params;
 }

@@ -1,4 +1,5 @@
-// The parameters of kernel_templates/attention/attention_backward_sm90.cu: tensor maps, and where dq is added up.
+// The parameters of kernel_templates/attention/attention_backward_sm90.cu: tensor maps, and where dq is added
+// up.
 #pragma once
 
 #include "driver/tensor_map.h"
@@ -12,7 +13,8 @@ struct AttentionBackwardSm90Params {
   AttentionBackwardArguments arguments;
 };
 
-/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the deterministic order.
+/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the deterministic
+/// order.
 struct DqWorkspace {
   std::size_t sums_bytes, bytes;
 };

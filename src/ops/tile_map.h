@@ -16,15 +16,16 @@ class TileMap {
   TileMap(const void* data, DType dtype);
   /// `box` elements of it are copied at once.
   TileMap& dimension(std::int64_t extent, std::int64_t stride, int box);
-  /// The last dimension. Copies are as wide as leaves no 16 of `of_tile` columns unused: what the templates call
-  /// swizzle_of.
+  /// The last dimension. Copies are as wide as leaves no 16 of `of_tile` columns unused: what the templates
+  /// call swizzle_of.
   driver::TensorMap columns(int extent, int of_tile);
 
  private:
   driver::TensorMapSpec spec_;
 };
 
-/// Whether a tensor map can describe a tensor that is 16-byte aligned: no stride runs backwards or reaches 2^40 bytes.
+/// Whether a tensor map can describe a tensor that is 16-byte aligned: no stride runs backwards or reaches
+/// 2^40 bytes.
 bool has_tensor_map(const ops::View& view);
 
 }  // namespace sprue

@@ -1,6 +1,6 @@
 // wgmma: each of the four warps of a warpgroup multiplies its 16 rows when it gets there. Results are there
-// at once, so that a missing wait is not seen; a wait lasts until all four warps have multiplied, as the tensor cores
-// work for a warpgroup as a whole.
+// at once, so that a missing wait is not seen; a wait lasts until all four warps have multiplied, as the
+// tensor cores work for a warpgroup as a whole.
 #include "emulator/block.h"
 #include "emulator/decoder.h"
 #include "emulator/fragments.h"

@@ -157,6 +157,32 @@ std::vector<Values> problems_of(const std::string& kernel) {
         {{"SCALAR", std::string("bf16")}, {"HEAD_DIM_V", std::int64_t{128}}},
         {{"SCALAR", std::string("f16")}, {"HEAD_DIM_V", std::int64_t{8}}, {"ALIGNMENT", std::int64_t{2}}}};
   }
+  if (kernel == "attention_backward_sm90") {
+    const auto backward = [](const char* scalar, int head_dim, int head_dim_v, Values problem) {
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}}});
+      return problem;
+    };
+    Values all =
+        merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}, {"DETERMINISTIC", true}});
+    all.erase("SINKS");
+    const Values ordered{{"CAUSAL", true}, {"WINDOW", true}, {"VARLEN", true}, {"DETERMINISTIC", true}};
+    return {backward("bf16", 64, 64, {{"CAUSAL", true}}),
+            backward("bf16", 96, 96, all),
+            backward("bf16", 128, 128, {}),
+            backward("f16", 128, 128, ordered),
+            backward("bf16", 128, 128, {{"ALIBI", true}, {"CAUSAL", true}}),
+            backward("f16", 192, 128, {{"CAUSAL", true}}),
+            backward("bf16", 256, 256, all)};
+  }
+  if (kernel == "attention_backward_dq") {
+    return {{{"SCALAR", std::string("bf16")}, {"HEAD_DIM", std::int64_t{64}}, {"BLOCK_M", std::int64_t{128}}},
+            {{"SCALAR", std::string("f16")},
+             {"HEAD_DIM", std::int64_t{256}},
+             {"BLOCK_M", std::int64_t{64}},
+             {"VARLEN", true}}};
+  }
   if (kernel == "attention_backward_heads") {
     return {{{"SCALAR", std::string("bf16")}, {"VARLEN", true}, {"SINKS", true}, {"SLOPES", true}}};
   }

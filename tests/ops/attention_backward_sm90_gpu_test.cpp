@@ -1,0 +1,112 @@
+// attention_backward where the tensor memory accelerator and wgmma compute it: which calls that are, the
+// deterministic order of dq, and that every schedule computes the same.
+#include "driver/device.h"
+#include "ops/attention_backward_call.h"
+#include "ops/fixture.h"
+#include "support/catch.h"
+#include "support/gpu.h"
+
+namespace sprue::test {
+namespace {
+
+/// 2 sequences, 2 heads.
+AttentionCase small(std::int64_t seqlen_q, std::int64_t seqlen_k, std::int64_t head_dim, bool causal) {
+  AttentionCase c = sequences(seqlen_q, seqlen_k, head_dim, causal, DType::bf16);
+  c.shape.heads = c.shape.kv_heads = 2;
+  return c;
+}
+
+bool has_sm90() {
+  return driver::device_info(driver::current_device()).architecture.sm() == 90;
+}
+
+std::string kernel_of(const AttentionBackwardCase& c) {
+  const AttentionBackwardCall call(c);
+  return prepare(shared_runtime(), call.args()).kernel;
+}
+
+/// With scores that are masked, changed and dropped, and tiles of queries that several blocks of keys see.
+std::vector<AttentionCase> varied(std::int64_t head_dim) {
+  std::vector<AttentionCase> cases = {small(200, 300, head_dim, false), small(300, 300, head_dim, true),
+                                      small(280, 330, head_dim, true),  small(260, 300, head_dim, false),
+                                      small(300, 200, head_dim, true),  small(150, 300, head_dim, true)};
+  cases[1].shape.heads = 4;
+  cases[2].shape.window_left = 90;
+  cases[2].slopes = Slopes::per_head;
+  cases[3].shape.chunk = 110;
+  cases[3].shape.softcap = 20;
+  cases[4].q_storage.packed = cases[4].k_storage.packed = true;
+  cases[4].shape.batch = 3;
+  cases[4].shape.lengths_q = {300, 0, 70};
+  cases[4].shape.lengths_k = {140, 200, 129};
+  cases[5].shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
+  cases[5].bias.given = true;
+  return cases;
+}
+
+}  // namespace
+
+TEST_CASE("attention_backward: what the tensor memory accelerator can copy goes to attention_backward_sm90",
+          "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  if (!has_sm90()) return;
+  AttentionBackwardCase c{.forward = small(20, 20, 64, true)};
+  CHECK(kernel_of(c) == "attention_backward_sm90");
+  c.forward.portable = true;
+  CHECK(kernel_of(c) == "attention_backward_keys");
+  c.forward.portable = false;
+  c.forward.slopes = Slopes::per_head;
+  CHECK(kernel_of(c) == "attention_backward_sm90");
+  c.dslopes = true;  // sums over rows of scores
+  CHECK(kernel_of(c) == "attention_backward_keys");
+  c = {.forward = small(20, 20, 64, true)};
+  c.forward.layout.padding = 4;
+  CHECK(kernel_of(c) == "attention_backward_keys");
+}
+
+TEST_CASE("attention_backward: features without gradients of their own", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  std::vector<AttentionBackwardCase> cases;
+  for (const std::int64_t head_dim : {64, 128}) {
+    for (const AttentionCase& c : varied(head_dim)) cases.push_back({.forward = c});
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: deterministic calls give the same bits, and the right ones",
+          "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {64, 128, 192}) {
+    for (const AttentionCase& c : varied(head_dim)) {
+      AttentionBackwardCall call({.forward = c, .deterministic = true});
+      INFO(c.print());
+      call.run(shared_runtime());
+      driver::synchronize_device();
+      CHECK(call.fault() == "");
+      const auto first = call.result_bytes();
+      for (int repetition = 0; repetition < 3; ++repetition) {
+        call.run(shared_runtime());
+        driver::synchronize_device();
+        CHECK(call.result_bytes() == first);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention_backward: schedules compute the same", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {40, 64, 128}) {
+    AttentionBackwardCase c{.forward = small(200, 150, head_dim, true)};
+    AttentionBackwardCall call(c);
+    const KernelSpec usual = spec_of(prepare(shared_runtime(), call.args()).spec);
+    for (const Values& schedule : schedules_of(usual.kernel, usual.problem, 6)) {
+      INFO(c.print() << " " << usual.kernel << " " << print(schedule));
+      Runtime runtime(with_schedule(usual.kernel, usual.problem, schedule));
+      call.run(runtime);
+      driver::synchronize_device();
+      CHECK(call.fault() == "");
+    }
+  }
+}
+
+}  // namespace sprue::test
