@@ -1,4 +1,6 @@
 // attention_backward on the GPU against double precision: shapes, head dimensions, masks, features, storage.
+#include <cmath>
+
 #include "ops/attention_backward_call.h"
 #include "ops/fixture.h"
 #include "support/catch.h"
@@ -192,6 +194,120 @@ TEST_CASE("attention_backward: strides, alignment and a workspace of the caller'
     cases.back().forward.layout = layout;
     cases.back().own_workspace = true;
   }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: gradients are slices of one tensor", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const bool packed : {false, true}) {
+    for (const std::int64_t kv_heads : {1, 3}) {
+      cases.push_back(plain(70, 70, 64, kv_heads == 1));
+      AttentionCase& c = cases.back().forward;
+      cases.back().packed_gradients = true;
+      c.shape.kv_heads = kv_heads;
+      if (!packed) continue;
+      c.q_storage = c.k_storage = {.packed = true, .slack = true};
+      c.shape.lengths_q = c.shape.lengths_k = {33, 70};
+    }
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: after attention itself", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    AttentionCase c = sequences(65, 100, 64, dtype == DType::f16, dtype);
+    const auto add = [&] {
+      cases.push_back(all_gradients(c));
+      cases.back().after_forward = true;
+    };
+    add();
+    c.magnitude = 8;
+    add();
+    c.shape.softcap = 20;
+    add();
+    c.magnitude = 1;
+    c.sinks = true;
+    c.shape.window_left = 20;
+    c.shape.empty_lse = INFINITY;
+    add();
+    c.shape.dropout = {.probability = 0.3f, .seed = 9};
+    add();
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: a scale of 0, with everything that is added to scores", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const float softcap : {0.0f, 5.0f}) {
+    AttentionCase c = sequences(33, 40, 64, softcap == 0, DType::bf16);
+    c.shape.scale = 0;
+    c.shape.softcap = softcap;
+    cases.push_back(all_gradients(c));
+    c.slopes = Slopes::per_head;
+    c.bias.given = c.sinks = true;
+    cases.push_back(all_gradients(c));
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: large logits", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const std::int64_t head_dim : {64, 128, 256}) {
+    for (const bool causal : {false, true}) {
+      cases.push_back(plain(129, 200, head_dim, causal, causal ? DType::f16 : DType::bf16));
+      cases.back().forward.magnitude = 8;
+    }
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: hundreds of short sequences", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  AttentionBackwardCase c = plain(40, 40, 64, true);
+  auto& s = c.forward.shape;
+  s.batch = 300;
+  s.heads = 2;
+  s.kv_heads = 1;
+  for (std::int64_t b = 0; b < s.batch; ++b) {
+    s.lengths_q.push_back(b * 7 % 41);
+    s.lengths_k.push_back(b * 11 % 41);
+  }
+  c.forward.q_storage = c.forward.k_storage = {.packed = true};
+  check_gradients(shared_runtime(), {c});
+}
+
+TEST_CASE("attention_backward: small calls for compute-sanitizer", "[gpu][sanitize]") {
+  SKIP_WITHOUT_GPU();
+  const AttentionCase small = sequences(70, 130, 64, true, DType::bf16);
+  Cases cases = {all_gradients(small)};
+  AttentionCase odd = sequences(33, 70, 72, true, DType::f16);  // partial tiles and the smallest alignment
+  odd.shape.head_dim_v = 40;
+  odd.layout = {.padding = 1, .offset = 1};
+  cases.push_back(all_gradients(odd));
+  AttentionCase scores = small;  // everything that reads something for a score
+  scores.slopes = Slopes::per_sequence;
+  scores.bias = {.given = true, .same_heads = true};
+  scores.sinks = true;
+  scores.shape.window_left = 40;
+  scores.shape.softcap = 10;
+  cases.push_back(all_gradients(scores));
+  scores.bias.same_queries = true;
+  cases.push_back(all_gradients(scores));
+  AttentionCase dropout = sequences(50, 75, 192, false, DType::f16);
+  dropout.shape.head_dim_v = 128;
+  dropout.shape.dropout = {.probability = 0.3f, .seed = 1};
+  cases.push_back(all_gradients(dropout));
+  AttentionCase packed = small;
+  packed.shape.lengths_q = {70, 13};
+  packed.shape.lengths_k = {40, 130};
+  packed.q_storage = packed.k_storage = {.packed = true, .slack = true};
+  cases.push_back(all_gradients(packed));
+  for (AttentionBackwardCase& c : cases) c.own_workspace = true;
   check_gradients(shared_runtime(), cases);
 }
 
