@@ -1,6 +1,4 @@
-// attention_backward on the GPU against double precision: shapes, head dimensions, masks, features, storage.
-#include <cmath>
-
+// attention_backward on the GPU against double precision: shapes, head dimensions, masks, storage.
 #include "ops/attention_backward_call.h"
 #include "ops/fixture.h"
 #include "support/catch.h"
@@ -111,58 +109,6 @@ TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
   check_gradients(shared_runtime(), cases);
 }
 
-TEST_CASE("attention_backward: softcap, ALiBi, sinks and scales", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  const auto add = [&](const auto& change) {
-    AttentionCase c =
-        sequences(65, 100, 64, cases.size() % 2 == 1, cases.size() % 4 < 2 ? DType::bf16 : DType::f16);
-    change(c);
-    cases.push_back(all_gradients(c));
-  };
-  for (int i = 0; i < 2; ++i) {
-    add([](AttentionCase& c) { c.shape.softcap = 5; });
-    add([](AttentionCase& c) { c.slopes = Slopes::per_head; });
-    add([](AttentionCase& c) { c.slopes = Slopes::per_sequence, c.other_layout = {.offset = 1, .step = 3}; });
-    add([](AttentionCase& c) { c.sinks = true; });
-    add([](AttentionCase& c) { c.shape.scale = -0.1f; });
-    add([](AttentionCase& c) { c.magnitude = 8; });
-    add([](AttentionCase& c) {
-      c.shape.softcap = 20, c.slopes = Slopes::per_head, c.sinks = true, c.shape.scale = -0.2f;
-    });
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: biases, whatever they are the same for", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (int broadcast = 0; broadcast < 8; ++broadcast) {
-    AttentionCase c = sequences(65, 70, 64, broadcast % 2 == 0, DType::bf16);
-    c.bias = {true, broadcast % 3 == 0 ? DType::bf16 : DType::f32, (broadcast & 1) != 0, (broadcast & 2) != 0,
-              (broadcast & 4) != 0};
-    c.shape.heads = c.shape.kv_heads = 2;
-    cases.push_back(all_gradients(c));
-    cases.back().bias_gradient_is_f32 = broadcast % 4 != 0;
-  }
-  cases[1].forward.bias.hidden = 0.3f;
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: dropout", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (const std::int64_t head_dim : {64, 128}) {
-    AttentionCase c = sequences(70, 100, head_dim, head_dim == 128, DType::bf16);
-    c.shape.dropout = {.probability = 0.17f, .seed = 42, .offset = 1000};
-    cases.push_back(all_gradients(c));
-    c.bias.given = true;
-    c.shape.softcap = 20;
-    cases.push_back(all_gradients(c));
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
 TEST_CASE("attention_backward: sequences of different lengths", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Cases cases;
@@ -214,46 +160,6 @@ TEST_CASE("attention_backward: gradients are slices of one tensor", "[gpu][emula
   check_gradients(shared_runtime(), cases);
 }
 
-TEST_CASE("attention_backward: after attention itself", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (const DType dtype : {DType::f16, DType::bf16}) {
-    AttentionCase c = sequences(65, 100, 64, dtype == DType::f16, dtype);
-    const auto add = [&] {
-      cases.push_back(all_gradients(c));
-      cases.back().after_forward = true;
-    };
-    add();
-    c.magnitude = 8;
-    add();
-    c.shape.softcap = 20;
-    add();
-    c.magnitude = 1;
-    c.sinks = true;
-    c.shape.window_left = 20;
-    c.shape.empty_lse = INFINITY;
-    add();
-    c.shape.dropout = {.probability = 0.3f, .seed = 9};
-    add();
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: a scale of 0, with everything that is added to scores", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (const float softcap : {0.0f, 5.0f}) {
-    AttentionCase c = sequences(33, 40, 64, softcap == 0, DType::bf16);
-    c.shape.scale = 0;
-    c.shape.softcap = softcap;
-    cases.push_back(all_gradients(c));
-    c.slopes = Slopes::per_head;
-    c.bias.given = c.sinks = true;
-    cases.push_back(all_gradients(c));
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
 TEST_CASE("attention_backward: large logits", "[gpu]") {
   SKIP_WITHOUT_GPU();
   Cases cases;
@@ -279,36 +185,6 @@ TEST_CASE("attention_backward: hundreds of short sequences", "[gpu]") {
   }
   c.forward.q_storage = c.forward.k_storage = {.packed = true};
   check_gradients(shared_runtime(), {c});
-}
-
-TEST_CASE("attention_backward: small calls for compute-sanitizer", "[gpu][sanitize]") {
-  SKIP_WITHOUT_GPU();
-  const AttentionCase small = sequences(70, 130, 64, true, DType::bf16);
-  Cases cases = {all_gradients(small)};
-  AttentionCase odd = sequences(33, 70, 72, true, DType::f16);  // partial tiles and the smallest alignment
-  odd.shape.head_dim_v = 40;
-  odd.layout = {.padding = 1, .offset = 1};
-  cases.push_back(all_gradients(odd));
-  AttentionCase scores = small;  // everything that reads something for a score
-  scores.slopes = Slopes::per_sequence;
-  scores.bias = {.given = true, .same_heads = true};
-  scores.sinks = true;
-  scores.shape.window_left = 40;
-  scores.shape.softcap = 10;
-  cases.push_back(all_gradients(scores));
-  scores.bias.same_queries = true;
-  cases.push_back(all_gradients(scores));
-  AttentionCase dropout = sequences(50, 75, 192, false, DType::f16);
-  dropout.shape.head_dim_v = 128;
-  dropout.shape.dropout = {.probability = 0.3f, .seed = 1};
-  cases.push_back(all_gradients(dropout));
-  AttentionCase packed = small;
-  packed.shape.lengths_q = {70, 13};
-  packed.shape.lengths_k = {40, 130};
-  packed.q_storage = packed.k_storage = {.packed = true, .slack = true};
-  cases.push_back(all_gradients(packed));
-  for (AttentionBackwardCase& c : cases) c.own_workspace = true;
-  check_gradients(shared_runtime(), cases);
 }
 
 TEST_CASE("attention_backward: empty tensors", "[gpu][emulated]") {
