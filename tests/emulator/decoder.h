@@ -82,8 +82,6 @@ using Families = std::unordered_map<std::string_view, Build>;
 // Each family of instructions registers its mnemonics.
 void add_integer(Families& families);
 void add_bits(Families& families);
-void add_float(Families& families);
-void add_packed(Families& families);
 void add_compare(Families& families);
 void add_convert(Families& families);
 void add_move(Families& families);
@@ -95,6 +93,5 @@ void add_matrix(Families& families);
 void add_wgmma(Families& families);
 void add_mbarrier(Families& families);
 void add_async(Families& families);
-void add_bulk(Families& families);
 
 }  // namespace emulator

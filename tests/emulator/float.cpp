@@ -124,6 +124,4 @@ Handler float_arithmetic(const Statement& statement, Type type) {
   return saturate ? handler_for<float, false, true>(statement) : handler_for<float, false, false>(statement);
 }
 
-void add_float(Families&) {}
-
 }  // namespace emulator

@@ -86,6 +86,4 @@ Handler packed_arithmetic(const Statement& s, Type type) {
   return nullptr;
 }
 
-void add_packed(Families&) {}
-
 }  // namespace emulator

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -89,6 +91,9 @@ enum class Special : std::uint8_t {
   dynamic_smem_size,
   total_smem_size,
 };
+
+/// "%tid.x"; nothing for any other name.
+std::optional<Special> special_named(std::string_view name);
 
 /// Shared memory of a block begins here, as on sm_90, so that address 0 is nobody's.
 inline constexpr std::uint32_t kSharedBase = 1024;

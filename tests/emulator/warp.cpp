@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "emulator/block.h"
 
@@ -67,12 +68,18 @@ void Warp::exit(std::uint32_t mask) {
 
 std::uint64_t Warp::run(std::uint64_t budget) {
   leave_group();
-  stalled_ = resting_ != alive ? resting_ : 0;
-  resting_ = 0;
+  stalled_ = resting_;
   regroup();
   std::uint64_t done = 0;
   const Instruction* const code = program->code.data();
-  while (group_ != 0 && done < budget) {
+  while (done < budget) {
+    if (group_ == 0) {
+      // Lanes that rest let the others of the warp go first, not for ever.
+      if (resting_ == 0) break;
+      stalled_ &= ~std::exchange(resting_, 0);
+      regroup();
+      continue;
+    }
     const Instruction& in = code[pc_];
     std::uint32_t mask = group_;
     Status status = Status::next;
@@ -99,7 +106,7 @@ std::uint64_t Warp::run(std::uint64_t budget) {
     if (status == Status::yield) break;
   }
   // Lanes that spin must not keep those of their warp waiting that they spin for.
-  if (done >= budget) resting_ = group_;
+  resting_ = done >= budget ? group_ : 0;
   return done;
 }
 

@@ -45,6 +45,19 @@ extern "C" __global__ void kernel(const __grid_constant__ Params p) {
   for (std::uint32_t t = 0; t < 32; ++t) CHECK(y[t] == t);
 }
 
+TEST_CASE("lanes that take long are not forgotten while the others of their warp wait for them") {
+  SKIP_WITHOUT_NVRTC();
+  const Kernel kernel(R"(struct Params { u32* y; };
+extern "C" __global__ void kernel(const __grid_constant__ Params p) {
+  u32 x = threadIdx.x;
+  if (threadIdx.x < 8) for (int i = 0; i < 20000; ++i) { x = x * 1664525u + 1013904223u; asm volatile("" : "+r"(x)); }
+  p.y[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x, 16);
+})");
+  const Array<std::uint32_t> y(32, 0);
+  kernel.launch({}, Out{y.data()});
+  for (std::uint32_t t = 0; t < 16; ++t) CHECK(y[t] == t + 16);
+}
+
 TEST_CASE("shuffles, votes, matches and reductions") {
   SKIP_WITHOUT_NVRTC();
   const Kernel kernel(R"(struct Params { u32* y; };
