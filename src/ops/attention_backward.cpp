@@ -81,19 +81,22 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
 
 void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream stream) {
   Call call(args, true);
-  RuntimeImpl& impl = runtime.impl();
-  const int device = driver::current_device();
-
-  const LoadedKernel* kernels[std::size(kSteps)] = {};  // all of them before the first launch
-  for (const BackwardStep step : kSteps) {
-    if (!call.problem.needs(step)) continue;
-    kernels[static_cast<int>(step)] =
-        &impl.kernel(call.problem.key(step, device), stream, [&] { return call.problem.request(step); });
-  }
-
   const Layout parts = workspace_of(call);
   SPRUE_CHECK(kOp, args.workspace == nullptr || args.workspace_bytes >= parts.bytes,
               "workspace must have at least {} bytes, but has {}", parts.bytes, args.workspace_bytes);
+
+  RuntimeImpl& impl = runtime.impl();
+  const int device = driver::current_device();
+  const LoadedKernel* kernels[std::size(kSteps)] = {};  // all of them before the first launch
+  unsigned blocks[std::size(kSteps)] = {};
+  for (const BackwardStep step : kSteps) {
+    if (!call.problem.needs(step)) continue;
+    const auto at = static_cast<std::size_t>(step);
+    kernels[at] =
+        &impl.kernel(call.problem.key(step, device), stream, [&] { return call.problem.request(step); });
+    blocks[at] = count_blocks(step, kernels[at]->launch, call);
+  }
+
   std::optional<Workspace> own;
   if (args.workspace == nullptr) own.emplace(impl.options().allocator, parts.bytes, stream);
   auto* const workspace = static_cast<std::byte*>(own ? own->data() : args.workspace);
@@ -102,11 +105,8 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
     call.arguments.slope_rows = reinterpret_cast<float*>(workspace + parts.slope_rows);
   }
 
-  for (const BackwardStep step : kSteps) {
-    const LoadedKernel* const kernel = kernels[static_cast<int>(step)];
-    if (kernel == nullptr) continue;
-    const unsigned blocks = count_blocks(step, kernel->launch, call);
-    if (blocks != 0) impl.launch(*kernel, blocks, stream, &call.arguments);
+  for (std::size_t step = 0; step < std::size(kSteps); ++step) {
+    if (blocks[step] != 0) impl.launch(*kernels[step], blocks[step], stream, &call.arguments);
   }
 }
 
