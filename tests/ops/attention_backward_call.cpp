@@ -133,20 +133,23 @@ AttentionBackward AttentionBackwardCall::args() const {
   return args;
 }
 
-void AttentionBackwardCall::run(Runtime& runtime, Stream stream) {
+void AttentionBackwardCall::poison(Runtime& runtime) {
   if (case_.own_workspace) {
     const std::size_t bytes = attention_backward_workspace_bytes(runtime, args());
-    if (bytes != 0) workspace_ = driver::DeviceBuffer(bytes);
+    if (bytes != workspace_.bytes()) workspace_ = driver::DeviceBuffer(bytes);
     workspace_.fill(0xff);
   }
   for (auto& gradient : gradients_) {
     if (gradient) gradient->poison();
   }
   if (packed_) packed_->poison();
-  if (case_.after_forward) {
-    for (const Slot slot : {kOut, kLse}) tensors_[slot]->poison();
-    attention(runtime, args().forward, stream);
+  for (const Slot slot : {kOut, kLse}) {
+    if (case_.after_forward) tensors_[slot]->poison();
   }
+}
+
+void AttentionBackwardCall::run(Runtime& runtime, Stream stream) {
+  if (case_.after_forward) attention(runtime, args().forward, stream);
   attention_backward(runtime, args(), stream);
 }
 
@@ -216,6 +219,7 @@ void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>&
   in_parallel(cases.size(), [&](std::size_t i) {
     try {
       AttentionBackwardCall call(cases[i]);
+      call.poison(runtime);
       call.run(runtime);
       driver::synchronize_device();
       faults[i] = call.fault();

@@ -34,7 +34,8 @@ class AttentionBackwardCall {
   explicit AttentionBackwardCall(const AttentionBackwardCase& c);
 
   AttentionBackward args() const;
-  /// Poisons outputs and workspace, and runs.
+  /// Of outputs and of a workspace of the caller's, which must be done before the first run.
+  void poison(Runtime& runtime);
   void run(Runtime& runtime, Stream stream = nullptr);
   /// Compares all gradients with the truth, and looks at every row that no sequence has and at every guard
   /// byte.

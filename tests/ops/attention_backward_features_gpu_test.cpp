@@ -48,6 +48,11 @@ TEST_CASE("attention_backward: biases, whatever they are the same for", "[gpu][e
     cases.back().bias_gradient_is_f32 = broadcast % 4 != 0;
   }
   cases[1].forward.bias.hidden = 0.3f;
+  for (const int same : {0, 7}) {  // hides every key
+    cases.push_back(cases[static_cast<std::size_t>(same)]);
+    cases.back().forward.bias.hidden = 2;
+    cases.back().forward.sinks = cases.back().dsinks = same == 7;
+  }
   check_gradients(shared_runtime(), cases);
 }
 

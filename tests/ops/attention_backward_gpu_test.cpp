@@ -93,7 +93,8 @@ TEST_CASE("attention_backward: heads that share keys", "[gpu][emulated]") {
 TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Cases cases;
-  for (const auto& [left, right] : {std::pair{20, -1}, {-1, 5}, {7, 3}, {0, 0}}) {
+  for (const auto& [left, right] :
+       {std::pair{20, -1}, {1, -1}, {-1, 5}, {-1, 33}, {33, 31}, {7, 3}, {0, 0}}) {
     for (const auto& [seqlen_q, seqlen_k] : {std::pair{113, 113}, {40, 150}, {150, 40}}) {
       cases.push_back(plain(seqlen_q, seqlen_k, 64, false));
       cases.back().forward.shape.window_left = left;
@@ -101,7 +102,7 @@ TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
     }
   }
   for (const bool causal : {false, true}) {
-    for (const std::int64_t chunk : {1, 48, 64}) {
+    for (const std::int64_t chunk : {1, 48, 63, 64, 65}) {
       cases.push_back(plain(113, 150, 64, causal));
       cases.back().forward.shape.chunk = chunk;
     }
@@ -210,9 +211,11 @@ TEST_CASE("attention_backward: the same call gives the same bits", "[gpu]") {
   AttentionBackwardCase backward = all_gradients(c);
   backward.deterministic = true;
   AttentionBackwardCall call(backward);
+  call.poison(shared_runtime());
   call.run(shared_runtime());
   const auto first = call.result_bytes();
   for (int repetition = 0; repetition < 20; ++repetition) {
+    call.poison(shared_runtime());
     call.run(shared_runtime());
     CHECK(call.result_bytes() == first);
   }

@@ -42,6 +42,7 @@ void check_schedules(const AttentionBackwardCase& c, std::size_t most) {
     const KernelKey key = problem.key(steps[i], driver::current_device());
     CHECK_THAT(runtime.impl().prepare(key, problem.request(steps[i])).spec,
                EndsWith("| " + print(spec.schedule)));
+    call.poison(runtime);
     call.run(runtime);
     driver::synchronize_device();
     CHECK(call.fault() == "");
