@@ -136,31 +136,35 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
 
-  const LoadedKernel* kernels[std::size(kSteps)] = {};  // all of them before the first launch
-  kernels[static_cast<int>(BackwardStep::keys)] = &load_keys(impl, call.problem, device, stream);
-  for (const BackwardStep step : kSteps) {
-    if (step == BackwardStep::keys || !call.problem.needs(step)) continue;
-    kernels[static_cast<int>(step)] =
-        &impl.kernel(call.problem.key(step, device), stream, [&] { return call.problem.request(step); });
-  }
-
+  // All kernels are there, and all grids possible, before the first launch.
+  const LoadedKernel* kernels[std::size(kSteps)] = {};
+  const LoadedKernel& keys = load_keys(impl, call.problem, device, stream);
   const Layout parts = workspace_of(call);
   SPRUE_CHECK(kOp, args.workspace == nullptr || args.workspace_bytes >= parts.bytes,
               "workspace must have at least {} bytes, but has {}", parts.bytes, args.workspace_bytes);
+  for (std::size_t i = 0; i < std::size(kSteps); ++i) {
+    const BackwardStep step = kSteps[i];
+    if (!call.problem.needs(step)) continue;
+    kernels[i] = step == BackwardStep::keys ? &keys
+                                            : &impl.kernel(call.problem.key(step, device), stream,
+                                                           [&] { return call.problem.request(step); });
+    count_blocks(step, kernels[i]->launch, call);
+  }
+
   std::optional<Workspace> own;
   if (args.workspace == nullptr) own.emplace(impl.options().allocator, parts.bytes, stream);
   place(parts, static_cast<std::byte*>(own ? own->data() : args.workspace), call);
-
-  for (const BackwardStep step : kSteps) {
-    const LoadedKernel* const kernel = kernels[static_cast<int>(step)];
-    if (kernel == nullptr) continue;
-    const unsigned blocks = count_blocks(step, kernel->launch, call);
+  for (std::size_t i = 0; i < std::size(kSteps); ++i) {
+    if (kernels[i] == nullptr) continue;
+    const LaunchShape& launch = kernels[i]->launch;
+    const unsigned blocks =
+        count_blocks(kSteps[i], launch, call);  // again: it sets what this kernel must know
     if (blocks == 0) continue;
-    if (step == BackwardStep::keys && call.problem.block_m != 0) {
-      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, kernel->launch);
-      impl.launch(*kernel, blocks, stream, &params);
+    if (kSteps[i] == BackwardStep::keys && call.problem.block_m != 0) {
+      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, launch);
+      impl.launch(*kernels[i], blocks, stream, &params);
     } else {
-      impl.launch(*kernel, blocks, stream, &call.arguments);
+      impl.launch(*kernels[i], blocks, stream, &call.arguments);
     }
   }
 }

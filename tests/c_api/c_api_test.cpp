@@ -126,6 +126,44 @@ TEST_CASE("attention_backward from C: its members reach the operator") {
   args.deterministic = 2;
   CHECK(sprue_attention_backward(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "args.deterministic must be 0 or 1, but is 2");
+  args.deterministic = 1;
+
+  using Args = sprue_attention_backward_args;
+  const auto refusal = [&](auto change) {
+    Args changed = args;
+    change(changed);
+    size_t needed = 0;
+    return sprue_attention_backward_workspace_bytes(handle.runtime, &changed, &needed) == SPRUE_OK
+               ? "accepted"
+               : message();
+  };
+  CHECK(refusal([](Args&) {}) == "accepted");
+  CHECK(refusal([](Args& a) { a.struct_size = offsetof(Args, dbias); }) == "accepted");  // an older header
+  const std::pair<const char*, sprue_tensor Args::*> tensors[] = {
+      {"dq", &Args::dq},       {"dk", &Args::dk},           {"dv", &Args::dv},        {"dout", &Args::dout},
+      {"dbias", &Args::dbias}, {"dslopes", &Args::dslopes}, {"dsinks", &Args::dsinks}};
+  for (const auto& [name, member] : tensors) {
+    INFO(name);
+    CHECK_THAT(refusal([at = member](Args& a) {
+                 const std::int64_t shape[] = {1, 1, 1, 1, 1};
+                 sprue_tensor_init(&(a.*at), memory, SPRUE_F32, 5, shape, nullptr);
+               }),
+               StartsWith(std::string("[attention_backward] ") + name + " must "));
+    CHECK_THAT(refusal([at = member](Args& a) { (a.*at).rank = 9; }),
+               Contains(std::string(name) + ".rank must be"));
+  }
+  CHECK_THAT(refusal([](Args& a) { a.workspace = memory + 1; }),
+             Contains("workspace must be aligned to 256 bytes"));
+  alignas(256) static char workspace[256];
+  const int64_t query[] = {2, 1, 4, 64}, rows[] = {2, 4, 1};
+  sprue_tensor* const queries[] = {&forward.out, &forward.q, &args.dq, &args.dout};
+  for (int i = 0; i < 4; ++i)
+    sprue_tensor_init(queries[i], memory + 4096 * (i + 1), SPRUE_BF16, 4, query, nullptr);
+  sprue_tensor_init(&forward.lse, memory + 4096 * 5, SPRUE_F32, 3, rows, nullptr);
+  args.workspace = workspace;
+  args.workspace_bytes = 8;
+  CHECK(sprue_attention_backward(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), Contains("workspace must have at least 256 bytes, but has 8"));
 }
 
 TEST_CASE("messages belong to the thread that failed") {

@@ -23,9 +23,10 @@ AttentionBackwardCase with_lse(AttentionBackwardCase c) {
 }  // namespace
 
 std::string AttentionBackwardCase::print() const {
-  return fmt::format("{}{}{}{}{}{}", forward.print(), dbias ? ", dbias" : "", dslopes ? ", dslopes" : "",
+  return fmt::format("{}{}{}{}{}{}{}{}", forward.print(), dbias ? ", dbias" : "", dslopes ? ", dslopes" : "",
                      dsinks ? ", dsinks" : "", deterministic ? ", deterministic" : "",
-                     own_workspace ? ", own workspace" : "");
+                     own_workspace ? ", own workspace" : "", packed_gradients ? ", packed gradients" : "",
+                     after_forward ? ", after forward" : "");
 }
 
 AttentionBackwardCase all_gradients(const AttentionCase& forward) {
@@ -63,9 +64,15 @@ AttentionBackwardCall::AttentionBackwardCall(const AttentionBackwardCase& given)
   const auto like = [&](const TensorSpec& spec) { return DeviceTensor(spec.dtype, spec.shape, spec.layout); };
   dout_.emplace(like(*specs[kOut]));
   dout_->write(scatter(q_placement_, dout_values_, s.heads * s.head_dim_v));
-  gradients_[kDq].emplace(like(*specs[kQ]));
-  gradients_[kDk].emplace(like(*specs[kK]));
-  gradients_[kDv].emplace(like(*specs[kV]));
+  if (case_.packed_gradients) {
+    TensorSpec spec = *specs[kQ];
+    *(spec.shape.end() - 2) = s.heads + 2 * s.kv_heads;
+    packed_.emplace(like(spec));
+  } else {
+    gradients_[kDq].emplace(like(*specs[kQ]));
+    gradients_[kDk].emplace(like(*specs[kK]));
+    gradients_[kDv].emplace(like(*specs[kV]));
+  }
   if (case_.dbias) {
     TensorSpec spec = *specs[kBias];
     spec.dtype = case_.bias_gradient_is_f32 ? DType::f32 : c.dtype;
@@ -75,10 +82,44 @@ AttentionBackwardCall::AttentionBackwardCall(const AttentionBackwardCase& given)
   if (case_.dsinks) gradients_[kDsinks].emplace(like(*specs[kSinks]));
 }
 
+template <class T>
+std::vector<T> AttentionBackwardCall::slice_of(Gradient gradient, const std::vector<T>& rows,
+                                               std::int64_t per_element) const {
+  const auto& s = case_.forward.shape;
+  const std::int64_t head = s.head_dim * per_element, width = (s.heads + 2 * s.kv_heads) * head;
+  const std::int64_t first = (gradient == kDq ? 0 : s.heads + (gradient == kDv ? s.kv_heads : 0)) * head;
+  const std::int64_t count = (gradient == kDq ? s.heads : s.kv_heads) * head;
+  std::vector<T> slice;
+  for (auto row = rows.begin(); row != rows.end(); row += width)
+    slice.insert(slice.end(), row + first, row + first + count);
+  return slice;
+}
+
+Tensor AttentionBackwardCall::gradient_tensor(Gradient gradient) const {
+  if (gradients_[gradient] || !packed_) return gradients_[gradient]->tensor();
+  const auto& s = case_.forward.shape;
+  Tensor slice = packed_->tensor();
+  const auto heads = static_cast<std::size_t>(slice.extents.rank - 2);
+  const std::int64_t first = gradient == kDq ? 0 : s.heads + (gradient == kDv ? s.kv_heads : 0);
+  slice.data = static_cast<std::byte*>(slice.data) +
+               first * slice.extents.stride[heads] * static_cast<std::int64_t>(size_of(slice.dtype));
+  slice.extents.shape[heads] = gradient == kDq ? s.heads : s.kv_heads;
+  return slice;
+}
+
+std::vector<float> AttentionBackwardCall::values_of(Gradient gradient) const {
+  return gradients_[gradient] ? gradients_[gradient]->read() : slice_of(gradient, packed_->read(), 1);
+}
+
+std::vector<std::byte> AttentionBackwardCall::bytes_of(Gradient gradient) const {
+  if (gradients_[gradient]) return gradients_[gradient]->read_bytes();
+  return slice_of(gradient, packed_->read_bytes(), static_cast<std::int64_t>(size_of(case_.forward.dtype)));
+}
+
 AttentionBackward AttentionBackwardCall::args() const {
-  AttentionBackward args{.dq = gradients_[kDq]->tensor(),
-                         .dk = gradients_[kDk]->tensor(),
-                         .dv = gradients_[kDv]->tensor(),
+  AttentionBackward args{.dq = gradient_tensor(kDq),
+                         .dk = gradient_tensor(kDk),
+                         .dv = gradient_tensor(kDv),
                          .dout = dout_->tensor(),
                          .forward = args_of(case_.forward, tensors_),
                          .deterministic = case_.deterministic};
@@ -92,15 +133,23 @@ AttentionBackward AttentionBackwardCall::args() const {
   return args;
 }
 
-void AttentionBackwardCall::run(Runtime& runtime, Stream stream) {
+void AttentionBackwardCall::poison(Runtime& runtime) {
   if (case_.own_workspace) {
     const std::size_t bytes = attention_backward_workspace_bytes(runtime, args());
-    if (bytes != 0) workspace_ = driver::DeviceBuffer(bytes);
+    if (bytes != workspace_.bytes()) workspace_ = driver::DeviceBuffer(bytes);
     workspace_.fill(0xff);
   }
   for (auto& gradient : gradients_) {
     if (gradient) gradient->poison();
   }
+  if (packed_) packed_->poison();
+  for (const Slot slot : {kOut, kLse}) {
+    if (case_.after_forward) tensors_[slot]->poison();
+  }
+}
+
+void AttentionBackwardCall::run(Runtime& runtime, Stream stream) {
+  if (case_.after_forward) attention(runtime, args().forward, stream);
   attention_backward(runtime, args(), stream);
 }
 
@@ -108,7 +157,7 @@ std::string AttentionBackwardCall::fault_of_rows(Gradient gradient, const char* 
                                                  const Placement& placement, std::int64_t heads,
                                                  std::int64_t channels, std::span<const double> truth,
                                                  std::span<const float> naive) const {
-  const auto values = gather(placement, gradients_[gradient]->read(), heads * channels);
+  const auto values = gather(placement, values_of(gradient), heads * channels);
   const reference::Comparison comparison = reference::compare_gradient(values, truth, naive);
   if (!comparison.passed()) {
     const auto at = static_cast<std::size_t>(std::max<std::int64_t>(comparison.where, 0));
@@ -117,7 +166,7 @@ std::string AttentionBackwardCall::fault_of_rows(Gradient gradient, const char* 
                        row / static_cast<std::size_t>(heads), row % static_cast<std::size_t>(heads),
                        at % width, values[at], truth[at]);
   }
-  return others_untouched(placement, gradients_[gradient]->read_bytes())
+  return others_untouched(placement, bytes_of(gradient))
              ? ""
              : fmt::format("{}: a row beyond a sequence was written", name);
 }
@@ -126,7 +175,9 @@ std::string AttentionBackwardCall::fault() const {
   const AttentionCase& c = case_.forward;
   const auto& s = c.shape;
   const reference::AttentionInputs in = values_.inputs(c);
-  const reference::OutputGradients outputs{dout_values_, out_values_};
+  const auto out = case_.after_forward ? gather(q_placement_, tensors_[kOut]->read(), s.heads * s.head_dim_v)
+                                       : out_values_;
+  const reference::OutputGradients outputs{dout_values_, out};
   const auto truth = reference::attention_backward(s, in, outputs);
   const auto naive = reference::naive_attention_backward(s, in, outputs, c.dtype);
   std::string faults;
@@ -149,11 +200,12 @@ std::string AttentionBackwardCall::fault() const {
   for (const auto& gradient : gradients_) {
     if (gradient && !gradient->intact()) add("something was written outside of a gradient");
   }
+  if (packed_ && !packed_->intact()) add("something was written outside of the packed gradients");
   return faults;
 }
 
 std::vector<std::byte> AttentionBackwardCall::result_bytes() const {
-  std::vector<std::byte> bytes;
+  std::vector<std::byte> bytes = packed_ ? packed_->read_bytes() : std::vector<std::byte>();
   for (const auto& gradient : gradients_) {
     if (!gradient) continue;
     const auto some = gradient->read_bytes();
@@ -167,6 +219,7 @@ void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>&
   in_parallel(cases.size(), [&](std::size_t i) {
     try {
       AttentionBackwardCall call(cases[i]);
+      call.poison(runtime);
       call.run(runtime);
       driver::synchronize_device();
       faults[i] = call.fault();

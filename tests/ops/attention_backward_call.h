@@ -18,6 +18,10 @@ struct AttentionBackwardCase {
   bool bias_gradient_is_f32 = true;  ///< Else of the dtype of q.
   bool deterministic = false;
   bool own_workspace = false;  ///< The caller's; else the allocator's.
+  /// dq, dk and dv are slices of one tensor [..., heads + 2 kv_heads, head_dim]: q and k lie alike, and
+  /// values have the channels of keys.
+  bool packed_gradients = false;
+  bool after_forward = false;  ///< out and lse are those of attention(); else exact.
 
   std::string print() const;
 };
@@ -30,7 +34,8 @@ class AttentionBackwardCall {
   explicit AttentionBackwardCall(const AttentionBackwardCase& c);
 
   AttentionBackward args() const;
-  /// Poisons outputs and workspace, and runs.
+  /// Of outputs and of a workspace of the caller's, which must be done before the first run.
+  void poison(Runtime& runtime);
   void run(Runtime& runtime, Stream stream = nullptr);
   /// Compares all gradients with the truth, and looks at every row that no sequence has and at every guard
   /// byte.
@@ -41,6 +46,12 @@ class AttentionBackwardCall {
  private:
   enum Gradient { kDq, kDk, kDv, kDbias, kDslopes, kDsinks, kGradients };
 
+  Tensor gradient_tensor(Gradient gradient) const;
+  std::vector<float> values_of(Gradient gradient) const;
+  std::vector<std::byte> bytes_of(Gradient gradient) const;
+  /// The elements of dq, dk or dv among rows of the tensor that they are slices of.
+  template <class T>
+  std::vector<T> slice_of(Gradient gradient, const std::vector<T>& rows, std::int64_t per_element) const;
   std::string fault_of_rows(Gradient gradient, const char* name, const Placement& placement,
                             std::int64_t heads, std::int64_t channels, std::span<const double> truth,
                             std::span<const float> naive) const;
@@ -52,6 +63,7 @@ class AttentionBackwardCall {
   CaseTensors tensors_;
   std::optional<DeviceTensor> dout_;
   std::array<std::optional<DeviceTensor>, kGradients> gradients_;
+  std::optional<DeviceTensor> packed_;  ///< Holds dq, dk and dv if they are slices of it.
   driver::DeviceBuffer workspace_;
 };
 

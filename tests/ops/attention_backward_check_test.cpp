@@ -136,6 +136,73 @@ TEST_CASE("attention_backward: the workspace is aligned") {
   CHECK(refusal(args) == "[attention_backward] workspace must be aligned to 256 bytes, but is at 0x2800008");
 }
 
+TEST_CASE("attention_backward: the workspace is as large as was asked for") {
+  AttentionBackward args = gradients_of(good());
+  args.workspace = address(std::uintptr_t{40} << 20);
+  args.workspace_bytes = 2 * 16 * 6 * 8 - 1;
+  CHECK(refusal(args) == "[attention_backward] workspace must have at least 1536 bytes, but has 1535");
+  ++args.workspace_bytes;
+  CHECK(passes_checks(args));
+}
+
+TEST_CASE("attention_backward: gradients may lie as they like, but for their last dimension") {
+  AttentionBackward args = gradients_of(good());
+  args.dq = Tensor(args.dq.data, DType::f16, {2, 16, 6, 128}, {16 * 6 * 256, 6 * 256, 256, 2});
+  CHECK(refusal(args) ==
+        "[attention_backward] dq must be contiguous in its last dimension (stride 1), but has stride 2");
+  args = gradients_of(good());
+  args.dv = Tensor(args.dv.data, DType::f16, {2, 24, 3, 64}, {24 * 64, 64, 0, 1});
+  CHECK(
+      refusal(args) ==
+      "[attention_backward] dv is written, so its elements must not share memory, but dimension 2 of extent "
+      "3 has stride 0");
+  args = gradients_of(good());
+  args.dout = Tensor(address(std::uintptr_t{23} << 20), DType::f16, {2, 16, 6, 64}, {0, 0, 0, 1});
+  CHECK(passes_checks(args));  // the gradient of a sum, say
+  args = with_features();
+  args.dslopes = Tensor(args.dslopes.data, f32, {6}, {5});
+  args.dsinks = Tensor(args.dsinks.data, f32, {6}, {-3});
+  CHECK(passes_checks(args));
+  args.dbias = Tensor(args.dbias.data, f32, {1, 6, 16, 24}, {0, 768, 48, 2});
+  CHECK(refusal(args) ==
+        "[attention_backward] dbias must be contiguous in its last dimension (stride 1), but has stride 2");
+  args = with_features();
+  args.dbias = tensor(33, {2, 6, 16, 24}, f32);
+  CHECK(refusal(args) ==
+        "[attention_backward] dbias must have the shape of bias, [1, 6, 16, 24], but has [2, 6, 16, 24]");
+  args = with_features();
+  args.dslopes = tensor(34, {2, 6}, f32);
+  CHECK(refusal(args) ==
+        "[attention_backward] dslopes must have the shape of alibi_slopes, [6], but has [2, 6]");
+  args = with_features();
+  args.dsinks = tensor(35, {3}, f32);
+  CHECK(refusal(args) == "[attention_backward] dsinks must have the shape of sinks, [6], but has [3]");
+}
+
+TEST_CASE("attention_backward: every output is compared with every input") {
+  const AttentionBackward good = with_features();
+  const auto data = [](const ConstTensor& input) { return const_cast<void*>(input.data); };
+  const std::pair<const char*, void*> inputs[] = {
+      {"dout", data(good.dout)},           {"q", data(good.forward.q)},
+      {"k", data(good.forward.k)},         {"v", data(good.forward.v)},
+      {"out", good.forward.out.data},      {"lse", good.forward.lse.data},
+      {"bias", data(good.forward.bias)},   {"alibi_slopes", data(good.forward.alibi_slopes)},
+      {"sinks", data(good.forward.sinks)},
+  };
+  const std::pair<const char*, Tensor AttentionBackward::*> outputs[] = {
+      {"dq", &AttentionBackward::dq},           {"dk", &AttentionBackward::dk},
+      {"dv", &AttentionBackward::dv},           {"dbias", &AttentionBackward::dbias},
+      {"dslopes", &AttentionBackward::dslopes}, {"dsinks", &AttentionBackward::dsinks}};
+  for (const auto& [output, member] : outputs) {
+    for (const auto& [input, address] : inputs) {
+      AttentionBackward args = good;
+      (args.*member).data = address;
+      CHECK(refusal(args) ==
+            fmt::format("[attention_backward] {} must not overlap {}, but they share memory", output, input));
+    }
+  }
+}
+
 TEST_CASE(
     "attention_backward: the workspace holds 8 bytes for each row, and 4 more for gradients of slopes") {
   AttentionBackward args = gradients_of(good());

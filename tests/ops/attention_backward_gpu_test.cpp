@@ -1,4 +1,4 @@
-// attention_backward on the GPU against double precision: shapes, head dimensions, masks, features, storage.
+// attention_backward on the GPU against double precision: shapes, head dimensions, masks, storage.
 #include "ops/attention_backward_call.h"
 #include "ops/fixture.h"
 #include "support/catch.h"
@@ -93,7 +93,8 @@ TEST_CASE("attention_backward: heads that share keys", "[gpu][emulated]") {
 TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Cases cases;
-  for (const auto& [left, right] : {std::pair{20, -1}, {-1, 5}, {7, 3}, {0, 0}}) {
+  for (const auto& [left, right] :
+       {std::pair{20, -1}, {1, -1}, {-1, 5}, {-1, 33}, {33, 31}, {7, 3}, {0, 0}}) {
     for (const auto& [seqlen_q, seqlen_k] : {std::pair{113, 113}, {40, 150}, {150, 40}}) {
       cases.push_back(plain(seqlen_q, seqlen_k, 64, false));
       cases.back().forward.shape.window_left = left;
@@ -101,62 +102,10 @@ TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
     }
   }
   for (const bool causal : {false, true}) {
-    for (const std::int64_t chunk : {1, 48, 64}) {
+    for (const std::int64_t chunk : {1, 48, 63, 64, 65}) {
       cases.push_back(plain(113, 150, 64, causal));
       cases.back().forward.shape.chunk = chunk;
     }
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: softcap, ALiBi, sinks and scales", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  const auto add = [&](const auto& change) {
-    AttentionCase c =
-        sequences(65, 100, 64, cases.size() % 2 == 1, cases.size() % 4 < 2 ? DType::bf16 : DType::f16);
-    change(c);
-    cases.push_back(all_gradients(c));
-  };
-  for (int i = 0; i < 2; ++i) {
-    add([](AttentionCase& c) { c.shape.softcap = 5; });
-    add([](AttentionCase& c) { c.slopes = Slopes::per_head; });
-    add([](AttentionCase& c) { c.slopes = Slopes::per_sequence, c.other_layout = {.offset = 1, .step = 3}; });
-    add([](AttentionCase& c) { c.sinks = true; });
-    add([](AttentionCase& c) { c.shape.scale = -0.1f; });
-    add([](AttentionCase& c) { c.magnitude = 8; });
-    add([](AttentionCase& c) {
-      c.shape.softcap = 20, c.slopes = Slopes::per_head, c.sinks = true, c.shape.scale = -0.2f;
-    });
-  }
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: biases, whatever they are the same for", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (int broadcast = 0; broadcast < 8; ++broadcast) {
-    AttentionCase c = sequences(65, 70, 64, broadcast % 2 == 0, DType::bf16);
-    c.bias = {true, broadcast % 3 == 0 ? DType::bf16 : DType::f32, (broadcast & 1) != 0, (broadcast & 2) != 0,
-              (broadcast & 4) != 0};
-    c.shape.heads = c.shape.kv_heads = 2;
-    cases.push_back(all_gradients(c));
-    cases.back().bias_gradient_is_f32 = broadcast % 4 != 0;
-  }
-  cases[1].forward.bias.hidden = 0.3f;
-  check_gradients(shared_runtime(), cases);
-}
-
-TEST_CASE("attention_backward: dropout", "[gpu][emulated]") {
-  SKIP_WITHOUT_GPU();
-  Cases cases;
-  for (const std::int64_t head_dim : {64, 128}) {
-    AttentionCase c = sequences(70, 100, head_dim, head_dim == 128, DType::bf16);
-    c.shape.dropout = {.probability = 0.17f, .seed = 42, .offset = 1000};
-    cases.push_back(all_gradients(c));
-    c.bias.given = true;
-    c.shape.softcap = 20;
-    cases.push_back(all_gradients(c));
   }
   check_gradients(shared_runtime(), cases);
 }
@@ -195,6 +144,50 @@ TEST_CASE("attention_backward: strides, alignment and a workspace of the caller'
   check_gradients(shared_runtime(), cases);
 }
 
+TEST_CASE("attention_backward: gradients are slices of one tensor", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const bool packed : {false, true}) {
+    for (const std::int64_t kv_heads : {1, 3}) {
+      cases.push_back(plain(70, 70, 64, kv_heads == 1));
+      AttentionCase& c = cases.back().forward;
+      cases.back().packed_gradients = true;
+      c.shape.kv_heads = kv_heads;
+      if (!packed) continue;
+      c.q_storage = c.k_storage = {.packed = true, .slack = true};
+      c.shape.lengths_q = c.shape.lengths_k = {33, 70};
+    }
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: large logits", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  Cases cases;
+  for (const std::int64_t head_dim : {64, 128, 256}) {
+    for (const bool causal : {false, true}) {
+      cases.push_back(plain(129, 200, head_dim, causal, causal ? DType::f16 : DType::bf16));
+      cases.back().forward.magnitude = 8;
+    }
+  }
+  check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: hundreds of short sequences", "[gpu]") {
+  SKIP_WITHOUT_GPU();
+  AttentionBackwardCase c = plain(40, 40, 64, true);
+  auto& s = c.forward.shape;
+  s.batch = 300;
+  s.heads = 2;
+  s.kv_heads = 1;
+  for (std::int64_t b = 0; b < s.batch; ++b) {
+    s.lengths_q.push_back(b * 7 % 41);
+    s.lengths_k.push_back(b * 11 % 41);
+  }
+  c.forward.q_storage = c.forward.k_storage = {.packed = true};
+  check_gradients(shared_runtime(), {c});
+}
+
 TEST_CASE("attention_backward: empty tensors", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Cases cases = {plain(0, 40, 64, false), plain(40, 0, 64, false), plain(0, 0, 64, true)};
@@ -218,9 +211,11 @@ TEST_CASE("attention_backward: the same call gives the same bits", "[gpu]") {
   AttentionBackwardCase backward = all_gradients(c);
   backward.deterministic = true;
   AttentionBackwardCall call(backward);
+  call.poison(shared_runtime());
   call.run(shared_runtime());
   const auto first = call.result_bytes();
   for (int repetition = 0; repetition < 20; ++repetition) {
+    call.poison(shared_runtime());
     call.run(shared_runtime());
     CHECK(call.result_bytes() == first);
   }

@@ -1,6 +1,6 @@
 // attention on the GPU: a few small calls that touch every load and store, for compute-sanitizer; see
 // tests/README.md.
-#include "ops/attention_call.h"
+#include "ops/attention_backward_call.h"
 #include "ops/fixture.h"
 #include "support/catch.h"
 #include "support/gpu.h"
@@ -54,6 +54,36 @@ TEST_CASE("attention: small calls for compute-sanitizer", "[gpu][emulated][sanit
   nothing.shape.lengths_k = {0, 0};
   cases.push_back(nothing);
   check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: small calls for compute-sanitizer", "[gpu][sanitize]") {
+  SKIP_WITHOUT_GPU();
+  const AttentionCase small = sequences(70, 130, 64, true, DType::bf16);
+  std::vector<AttentionBackwardCase> cases = {all_gradients(small)};
+  AttentionCase odd = sequences(33, 70, 72, true, DType::f16);  // partial tiles and the smallest alignment
+  odd.shape.head_dim_v = 40;
+  odd.layout = {.padding = 1, .offset = 1};
+  cases.push_back(all_gradients(odd));
+  AttentionCase scores = small;  // everything that reads something for a score
+  scores.slopes = Slopes::per_sequence;
+  scores.bias = {.given = true, .same_heads = true};
+  scores.sinks = true;
+  scores.shape.window_left = 40;
+  scores.shape.softcap = 10;
+  cases.push_back(all_gradients(scores));
+  scores.bias.same_queries = true;
+  cases.push_back(all_gradients(scores));
+  AttentionCase dropout = sequences(50, 75, 192, false, DType::f16);
+  dropout.shape.head_dim_v = 128;
+  dropout.shape.dropout = {.probability = 0.3f, .seed = 1};
+  cases.push_back(all_gradients(dropout));
+  AttentionCase packed = small;
+  packed.shape.lengths_q = {70, 13};
+  packed.shape.lengths_k = {40, 130};
+  packed.q_storage = packed.k_storage = {.packed = true, .slack = true};
+  cases.push_back(all_gradients(packed));
+  for (AttentionBackwardCase& c : cases) c.own_workspace = true;
+  check_gradients(shared_runtime(), cases);
 }
 
 }  // namespace sprue::test

@@ -5,7 +5,7 @@
 
 #include "driver/device.h"
 #include "driver/stream.h"
-#include "ops/attention_call.h"
+#include "ops/attention_backward_call.h"
 #include "ops/fixture.h"
 #include "sprue/error.h"
 #include "support/catch.h"
@@ -41,6 +41,34 @@ TEST_CASE("a prepared operator can be captured into a CUDA graph", "[gpu][emulat
   const driver::Graph graph = driver::end_capture(stream);
   for (int replay = 0; replay < 3; ++replay) {
     call.poison();
+    graph.launch(stream);
+    driver::synchronize(stream);
+    CHECK(call.fault() == "");
+  }
+}
+
+TEST_CASE("attention and its gradients can be captured together, with a workspace of the caller's",
+          "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  Runtime runtime(test_options());
+  AttentionCase forward = sequences(65, 100, 64, true, DType::bf16);
+  forward.sinks = true;
+  AttentionBackwardCase c = all_gradients(forward);
+  c.own_workspace = c.after_forward = true;
+  AttentionBackwardCall call(c);
+  call.poison(runtime);
+  const driver::StreamHandle stream;
+  driver::begin_capture(stream);
+  CHECK_THROWS_AS(call.run(runtime, stream), CaptureError);
+  prepare(runtime, call.args().forward);
+  CHECK_THROWS_AS(call.run(runtime, stream), CaptureError);
+  const driver::Graph nothing = driver::end_capture(stream);
+  prepare(runtime, call.args());
+  driver::begin_capture(stream);
+  call.run(runtime, stream);
+  const driver::Graph graph = driver::end_capture(stream);
+  for (int replay = 0; replay < 3; ++replay) {
+    call.poison(runtime);
     graph.launch(stream);
     driver::synchronize(stream);
     CHECK(call.fault() == "");
