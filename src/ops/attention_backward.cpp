@@ -79,6 +79,13 @@ Layout workspace_of(const Call& call) {
   return layout;
 }
 
+Layout checked_workspace(const AttentionBackward& args, const Call& call) {
+  const Layout layout = workspace_of(call);
+  SPRUE_CHECK(kOp, args.workspace == nullptr || args.workspace_bytes >= layout.bytes,
+              "workspace must have at least {} bytes, but has {}", layout.bytes, args.workspace_bytes);
+  return layout;
+}
+
 /// Tells the kernels where they find the parts.
 void place(const Layout& layout, std::byte* workspace, Call& call) {
   AttentionBackwardArguments& args = call.arguments;
@@ -133,15 +140,14 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
 
 void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream stream) {
   Call call(args, true);
+  checked_workspace(args, call);  // as far as it is known without a device: of the portable kernels
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
 
   // All kernels are there, and all grids possible, before the first launch.
   const LoadedKernel* kernels[std::size(kSteps)] = {};
   const LoadedKernel& keys = load_keys(impl, call.problem, device, stream);
-  const Layout parts = workspace_of(call);
-  SPRUE_CHECK(kOp, args.workspace == nullptr || args.workspace_bytes >= parts.bytes,
-              "workspace must have at least {} bytes, but has {}", parts.bytes, args.workspace_bytes);
+  const Layout parts = checked_workspace(args, call);
   for (std::size_t i = 0; i < std::size(kSteps); ++i) {
     const BackwardStep step = kSteps[i];
     if (!call.problem.needs(step)) continue;

@@ -214,15 +214,32 @@ std::vector<std::byte> AttentionBackwardCall::result_bytes() const {
   return bytes;
 }
 
+namespace {
+
+/// Runs and compares with the kernels that Sprue chooses and, where those are others, with the portable ones.
+std::string faults_of(Runtime& runtime, const AttentionBackwardCase& c) {
+  AttentionBackwardCall call(c);
+  std::string faults, chosen;
+  for (const bool portable : {false, true}) {
+    call.set_portable(portable || c.forward.portable);
+    const std::string kernel = prepare(runtime, call.args()).kernel;
+    if (kernel == chosen) continue;
+    chosen = kernel;
+    call.poison(runtime);
+    call.run(runtime);
+    driver::synchronize_device();
+    if (const std::string fault = call.fault(); !fault.empty()) faults += kernel + ": " + fault + "; ";
+  }
+  return faults;
+}
+
+}  // namespace
+
 void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>& cases) {
   std::vector<std::string> faults(cases.size());
   in_parallel(cases.size(), [&](std::size_t i) {
     try {
-      AttentionBackwardCall call(cases[i]);
-      call.poison(runtime);
-      call.run(runtime);
-      driver::synchronize_device();
-      faults[i] = call.fault();
+      faults[i] = faults_of(runtime, cases[i]);
     } catch (const std::exception& error) {
       faults[i] = error.what();
     }

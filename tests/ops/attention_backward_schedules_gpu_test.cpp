@@ -1,4 +1,4 @@
-// attention_backward on the GPU: every schedule of each of its kernels computes the same.
+// attention_backward on the GPU: every schedule of each of its portable kernels computes the same.
 #include "driver/device.h"
 #include "ops/attention_backward_call.h"
 #include "ops/attention_backward_problem.h"
@@ -21,6 +21,7 @@ AttentionBackwardProblem problem_of(const AttentionBackward& args) {
 void check_schedules(const AttentionBackwardCase& c, std::size_t most) {
   INFO(c.print());
   AttentionBackwardCall call(c);
+  call.set_portable(true);
   const AttentionBackwardProblem problem = problem_of(call.args());
   std::vector<KernelSpec> specs;
   std::vector<BackwardStep> steps;  // of the specs

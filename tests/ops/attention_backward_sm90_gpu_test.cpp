@@ -93,7 +93,7 @@ TEST_CASE("attention_backward: deterministic calls give the same bits, and the r
   }
 }
 
-TEST_CASE("attention_backward: schedules compute the same", "[gpu][emulated]") {
+TEST_CASE("attention_backward: schedules of the kernel that is chosen compute the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   for (const std::int64_t head_dim : {40, 64, 128}) {
     AttentionBackwardCase c{.forward = small(200, 150, head_dim, true)};
