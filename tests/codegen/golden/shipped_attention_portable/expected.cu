@@ -223,6 +223,20 @@ __device__ __forceinline__ void store_shared(u32 address, int x) {
 __device__ __forceinline__ void clear_shared(u32 address) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(address), "r"(0) : "memory");
 }
+__device__ __forceinline__ void store_shared(u32 address, float4 x) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(x.x), "f"(x.y), "f"(x.z),
+               "f"(x.w)
+               : "memory");
+}
+
+// Stores four matrices of 8 x 8 elements of 16 bits: lane l gives the address of row l % 8 of matrix l / 8,
+// and holds elements 2 * (l % 4) and the next one of row l / 4 of each (stmatrix, sm_90 and later). By all
+// lanes.
+__device__ __forceinline__ void store_matrices(u32 address, const u32* x) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(x[0]),
+               "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
+}
 
 }  // namespace device
 

@@ -316,6 +316,20 @@ __device__ __forceinline__ void store_shared(u32 address, int x) {
 __device__ __forceinline__ void clear_shared(u32 address) {
   asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(address), "r"(0) : "memory");
 }
+__device__ __forceinline__ void store_shared(u32 address, float4 x) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(x.x), "f"(x.y), "f"(x.z),
+               "f"(x.w)
+               : "memory");
+}
+
+// Stores four matrices of 8 x 8 elements of 16 bits: lane l gives the address of row l % 8 of matrix l / 8,
+// and holds elements 2 * (l % 4) and the next one of row l / 4 of each (stmatrix, sm_90 and later). By all
+// lanes.
+__device__ __forceinline__ void store_matrices(u32 address, const u32* x) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(x[0]),
+               "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
+}
 
 }  // namespace device
 
@@ -359,6 +373,26 @@ __device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barr
       "%4, %5, %6, %7}], [%2], %8;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4), "l"(policy)
       : "memory");
+}
+
+// dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
+__device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
+  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(dst),
+               "r"(src), "r"(bytes)
+               : "memory");
+}
+__device__ __forceinline__ void commit_reductions() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+// Waits until at most kPending of this thread's groups are unfinished, respectively have not read their
+// source.
+template <int kPending>
+__device__ __forceinline__ void wait_reductions() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");
+}
+template <int kPending>
+__device__ __forceinline__ void wait_reductions_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 
 // Orders this thread's ordinary accesses to shared memory before asynchronous ones that others start after a
@@ -1414,18 +1448,8 @@ struct Softmax {
 
 // What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
 
-// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
-// Every warpgroup clears for itself, so that it need not wait for others.
-__device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
-  const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
-#pragma unroll 1
-  for (int p = 0; p < kPanelsV; ++p) {
-    const u32 first = values + (p * kBlockN + max(valid, 0)) * kSwizzleV;
-    for (int i = threadIdx.x % 128; i < chunks; i += 128) clear_shared(first + 16 * i);
-  }
-  fence_async_proxy();
-  named_sync(kGroupBarrier + warpgroup, 128);
-}
+// Rows that four neighbouring lanes share, as the multiplications leave them. Included by an attention
+// kernel.
 
 // Lane q of each four neighbours gives word p to lane p and takes word q of each: rows become columns. By all
 // lanes.
@@ -1441,6 +1465,42 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
       (upper ? a : b) = received;
     }
   }
+}
+
+// dst[0, kTiles * 8) = one row of which each lane of four holds two neighbouring elements in every tile of 8
+// columns; columns from `end` on, a multiple of 8, are not written. Each lane takes eight neighbouring
+// columns of every 32, so that whole sectors are written. By all lanes; those whose `is_row` is false write
+// nothing.
+template <int kTiles>
+__device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[kTiles], int end,
+                                               bool is_row) {
+  const int quad = threadIdx.x % 4;
+#pragma unroll
+  for (int tile = 0; tile + 4 <= kTiles; tile += 4) {
+    u32 word[4] = {words[tile], words[tile + 1], words[tile + 2], words[tile + 3]};
+    transpose_quad(word);
+    const int column = 8 * (tile + quad);
+    if (is_row && column < end)
+      *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
+  }
+#pragma unroll
+  for (int tile = kTiles / 4 * 4; tile < kTiles; ++tile) {
+    const int column = 8 * tile + 2 * quad;
+    if (is_row && column < end) *reinterpret_cast<u32*>(dst + column) = words[tile];
+  }
+}
+
+// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
+// Every warpgroup clears for itself, so that it need not wait for others.
+__device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
+  const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
+#pragma unroll 1
+  for (int p = 0; p < kPanelsV; ++p) {
+    const u32 first = values + (p * kBlockN + max(valid, 0)) * kSwizzleV;
+    for (int i = threadIdx.x % 128; i < chunks; i += 128) clear_shared(first + 16 * i);
+  }
+  fence_async_proxy();
+  named_sync(kGroupBarrier + warpgroup, 128);
 }
 
 // A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one,
@@ -1463,38 +1523,21 @@ class Finished {
     }
   }
 
-  // Four lanes share a row: each takes eight neighbouring columns of every 32, so that they write whole
-  // sectors.
   __device__ __forceinline__ void write(const Params& params) {
     const Arguments& args = params.args;
-    const int quad = threadIdx.x % 4, first_column = part_ * kBlockV;
+    const int first_column = part_ * kBlockV;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const auto [query, head] = row_[r];
       const bool is_row = query < sequence_.seqlen_q;
       const i64 row = sequence_.first_q + query;
-      if (kHasLse && is_row && quad == 0 && part_ == 0)
+      if (kHasLse && is_row && threadIdx.x % 4 == 0 && part_ == 0)
         args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
             lse_[r];
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;
-      const auto is_column = [&](int column) {
-        return kHeadDimV % kBlockV == 0 || first_column + column < kHeadDimV;
-      };
-#pragma unroll
-      for (int tile = 0; tile + 4 <= kBlockV / 8; tile += 4) {
-        u32 word[4] = {out_[r][tile], out_[r][tile + 1], out_[r][tile + 2], out_[r][tile + 3]};
-        transpose_quad(word);
-        const int column = 8 * (tile + quad);
-        if (is_row && is_column(column))
-          *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
-      }
-#pragma unroll
-      for (int tile = kBlockV / 32 * 4; tile < kBlockV / 8; ++tile) {
-        const int column = 8 * tile + 2 * quad;
-        if (is_row && is_column(column)) *reinterpret_cast<u32*>(dst + column) = out_[r][tile];
-      }
+      store_quad_row(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
     }
   }
 
