@@ -15,6 +15,7 @@
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
+//% include "device/add.cuh"
 //% include "device/mbarrier.cuh"
 //% include "device/shared.cuh"
 //% include "device/tma.cuh"

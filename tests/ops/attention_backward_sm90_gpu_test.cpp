@@ -76,7 +76,7 @@ TEST_CASE("attention_backward: features without gradients of their own", "[gpu][
 TEST_CASE("attention_backward: deterministic calls give the same bits, and the right ones",
           "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
-  for (const std::int64_t head_dim : {64, 128, 192}) {
+  for (const std::int64_t head_dim : {64, 192}) {
     for (const AttentionCase& c : varied(head_dim)) {
       AttentionBackwardCall call({.forward = c, .deterministic = true});
       INFO(c.print());
@@ -84,7 +84,7 @@ TEST_CASE("attention_backward: deterministic calls give the same bits, and the r
       driver::synchronize_device();
       CHECK(call.fault() == "");
       const auto first = call.result_bytes();
-      for (int repetition = 0; repetition < 3; ++repetition) {
+      for (int repetition = 0; repetition < 2; ++repetition) {
         call.run(shared_runtime());
         driver::synchronize_device();
         CHECK(call.result_bytes() == first);
