@@ -72,8 +72,10 @@ TEST_CASE("attention_backward: a few head dimensions", "[gpu][emulated]") {
     cases.push_back(plain(33, 40, head_dim, false));
     few_heads(cases.back());
   }
-  cases.push_back(plain(33, 40, 192, true));
-  cases.back().forward.shape.head_dim_v = 128;
+  for (const auto& [head_dim, head_dim_v] : {std::pair{192, 128}, {40, 200}}) {
+    cases.push_back(plain(33, 40, head_dim, true));
+    cases.back().forward.shape.head_dim_v = head_dim_v;
+  }
   check_gradients(shared_runtime(), cases);
 }
 
@@ -102,7 +104,7 @@ TEST_CASE("attention_backward: windows and chunks", "[gpu][emulated]") {
     }
   }
   for (const bool causal : {false, true}) {
-    for (const std::int64_t chunk : {1, 48, 63, 64, 65}) {
+    for (const std::int64_t chunk : {1, 48, 63, 64, 65, 70}) {
       cases.push_back(plain(113, 150, 64, causal));
       cases.back().forward.shape.chunk = chunk;
     }
