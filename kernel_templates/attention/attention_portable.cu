@@ -119,8 +119,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         sequence.seqlen_k - tile * kBlockN);
   };
 
-  zero_padding<kBlockM, kPitchQ>(tile_q);
-  zero_padding<kStages * kBlockN, kPitchK>(tiles_k);
+  zero_padding<kBlockM, kHeadDim, kPitchQ>(tile_q);
+  zero_padding<kStages * kBlockN, kHeadDim, kPitchK>(tiles_k);
   const int last = tiles.end - 1;
   if (last >= tiles.first) {
     copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q),

@@ -5,9 +5,6 @@
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
 #pragma once
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-
 constexpr bool kBias = device::is_given<bias_scalar>;
 // Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
 // softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
@@ -123,9 +120,9 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
   }
 }
 
-// Turns q . k into scores, in units of 1 / softmax_scale. `key` is the tile's first one.
+// Softcap, or a scale that may be negative: what happens to q . k before anything is added to it.
 template <int N>
-__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+__device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
     const float factor = args.scale / args.softcap;
 #pragma unroll
@@ -136,12 +133,25 @@ __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, cons
 #pragma unroll
     for (int i = 0; i < N; ++i) s[i] *= factor;
   }
+}
+
+// ALiBi and bias. `key` is the tile's first one.
+template <int N>
+__device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
+                                          int key) {
   if constexpr (kAlibi) add_alibi(s, rows, key);
   if constexpr (kBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
     add_bias<bias_scalar>(s, rows, 1, key, factor);
   }
+}
+
+// Turns q . k into scores, in units of 1 / softmax_scale.
+template <int N>
+__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+  cap(s, args);
+  add_terms(s, args, rows, key);
 }
 
 // Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.

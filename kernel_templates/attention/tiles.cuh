@@ -1,8 +1,9 @@
-// Copies of tiles into shared memory. Included by an attention kernel below its constants and after scores.cuh:
-// uses scalar, kAlignment, kThreads, kHeadDim and kDimPadded.
+// Copies of tiles into shared memory. Included by an attention kernel below its constants and after
+// scores.cuh: uses scalar, kAlignment and kThreads.
 #pragma once
 
-// Where the rows of a tile come from: address() is the current row's, which must not be read unless it is valid.
+// Where the rows of a tile come from: address() is the current row's, which must not be read unless it is
+// valid.
 
 struct StridedRows {
   const scalar* row;
@@ -49,8 +50,8 @@ struct PagedRows {
 };
 
 // The rows of k or v from key `key` of a sequence on.
-__device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch, int kv_head,
-                                         const scalar* tensor, const i64 (&stride)[3], int key) {
+__device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch,
+                                         int kv_head, const scalar* tensor, const i64 (&stride)[3], int key) {
   const scalar* const first = tensor + kv_head * stride[2];
   if constexpr (kPaged) {
     return PagedRows{first,
@@ -66,8 +67,8 @@ __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& 
 }
 
 // The queries of a tile, from the sequence's row `row` on.
-__device__ __forceinline__ auto query_rows(const Arguments& args, const Sequence& sequence, int batch, int head,
-                                           int row) {
+__device__ __forceinline__ auto query_rows(const Arguments& args, const Sequence& sequence, int batch,
+                                           int head, int row) {
   const i64(&stride)[3] = args.q_stride;
   const scalar* const first = args.q + batch * stride[0] + sequence.first_q * stride[1] + head * stride[2];
   if constexpr (kPackedHeads > 1) {
@@ -115,11 +116,11 @@ __device__ __forceinline__ void copy_tile(u32 tile, Rows rows, int valid_rows) {
   }
 }
 
-// The columns between kHeadDim and kDimPadded of a tile; no copy ever writes them.
-template <int kRows, int kPitch>
+// The columns between kColumns and the next multiple of 16 of a tile; no copy ever writes them.
+template <int kRows, int kColumns, int kPitch>
 __device__ __forceinline__ void zero_padding(scalar* tile) {
-  if constexpr (kDimPadded != kHeadDim) {
+  if constexpr (kColumns % 16 != 0) {
     for (int r = threadIdx.x; r < kRows; r += kThreads)
-      *reinterpret_cast<uint4*>(tile + r * kPitch + kHeadDim) = uint4{};
+      *reinterpret_cast<uint4*>(tile + r * kPitch + kColumns) = uint4{};
   }
 }

@@ -1,10 +1,10 @@
 // The C API's attention.
 #include "c_api/convert.h"
 
-namespace {
-
 using namespace sprue;
 using namespace sprue::c_api;
+
+namespace {
 
 /// A limit that does not hold is -1.
 std::int64_t window_of(const char* name, std::int64_t limit, int windows, sprue_windows bit) {
@@ -13,7 +13,9 @@ std::int64_t window_of(const char* name, std::int64_t limit, int windows, sprue_
   throw ArgumentError(fmt::format("{} must be 0 unless args.window names it, but is {}", name, limit));
 }
 
-Attention arguments(const sprue_attention_args* given) {
+}  // namespace
+
+Attention sprue::c_api::arguments(const sprue_attention_args* given) {
   const sprue_attention_args args = read("args", given);
   if (args.window < 0 || args.window > (SPRUE_WINDOW_LEFT | SPRUE_WINDOW_RIGHT)) {
     throw ArgumentError(fmt::format(
@@ -45,8 +47,6 @@ Attention arguments(const sprue_attention_args* given) {
           .batch_invariant = read_flag("args.batch_invariant", args.batch_invariant),
           .portable = read_flag("args.portable", args.portable)};
 }
-
-}  // namespace
 
 int sprue_attention(sprue_runtime* runtime, const sprue_attention_args* args, CUstream_st* stream) {
   return guarded([&] { attention(required("runtime", runtime).runtime, arguments(args), stream); });

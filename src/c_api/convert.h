@@ -76,6 +76,7 @@ T read(const char* name, const T* given) {
 }
 
 Tensor tensor_of(const char* name, const sprue_tensor& tensor);
+Attention arguments(const sprue_attention_args* given);
 /// 0 or 1.
 bool read_flag(const char* name, int given);
 

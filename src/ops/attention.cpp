@@ -24,13 +24,11 @@ Request choose(const RuntimeImpl& impl, const AttentionProblem& problem, int dev
   return problem.request(kAttentionPortable);
 }
 
-/// Sets how many tiles of rows a head has, and returns how many tiles the launch has. The lengths of packed
-/// sequences are not known here, but each of them starts at most one tile that it does not fill.
+/// Sets how many tiles of rows a head has, and returns how many tiles the launch has.
 unsigned count_tiles(const AttentionLayout& layout, const AttentionProblem& problem,
                      const LaunchShape& launch, AttentionArguments& arguments) {
-  const std::int64_t rows = std::int64_t{arguments.seqlen_q} * problem.packed_heads,
-                     tile = launch.rows_per_block;
-  const std::int64_t row_blocks = layout.packed_q ? rows / tile + arguments.batch : (rows + tile - 1) / tile;
+  const std::int64_t row_blocks = blocks_of(std::int64_t{arguments.seqlen_q} * problem.packed_heads,
+                                            launch.rows_per_block, layout.packed_q, arguments.batch);
   const std::int64_t heads =
       std::int64_t{arguments.heads / problem.packed_heads} * (layout.packed_q ? 1 : arguments.batch);
   const unsigned tiles = ops::grid_size(kOp, row_blocks, heads * launch.blocks_per_row);

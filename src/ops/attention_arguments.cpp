@@ -6,15 +6,6 @@
 namespace sprue {
 namespace {
 
-/// The first `count` strides of a tensor whose first dimension, the batch, may be missing.
-template <std::size_t count>
-std::array<long long, count> outer_strides(const Extents& extents, int rank) {
-  std::array<long long, count> stride{};
-  const auto missing = static_cast<std::size_t>(rank - extents.rank);
-  for (std::size_t i = missing; i < count; ++i) stride[i] = extents.stride[i - missing];
-  return stride;
-}
-
 /// 0 where the bias is the same for all.
 AttentionArguments::Strides bias_strides(const Extents& bias) {
   const auto stride = [&](std::size_t i) -> long long { return bias.shape[i] == 1 ? 0 : bias.stride[i]; };

@@ -43,6 +43,21 @@ struct AttentionArguments {
 /// A window that no sequence reaches the end of. Positions are less than 2^30, so sums of the two fit an int.
 inline constexpr int kNoWindow = (1 << 30) - 1;
 
+/// The first `count` strides of a tensor whose first dimension, the batch, may be missing.
+template <std::size_t count>
+std::array<long long, count> outer_strides(const Extents& extents, int rank) {
+  std::array<long long, count> stride{};
+  const auto missing = static_cast<std::size_t>(rank - extents.rank);
+  for (std::size_t i = missing; i < count; ++i) stride[i] = extents.stride[i - missing];
+  return stride;
+}
+
+/// How many blocks the rows of a head get. The lengths of packed sequences are not known on the host, but
+/// each of them starts at most one block that it does not fill.
+inline std::int64_t blocks_of(std::int64_t rows, int rows_per_block, bool packed, int batch) {
+  return packed ? rows / rows_per_block + batch : (rows + rows_per_block - 1) / rows_per_block;
+}
+
 /// Of checked arguments. Limits that cannot matter are kNoWindow; as can those to the right of a causal mask.
 AttentionArguments attention_arguments(const Attention& args, const AttentionLayout& layout);
 

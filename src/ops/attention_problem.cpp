@@ -7,17 +7,17 @@
 #include "ops/attention_sm90.h"
 
 namespace sprue {
-namespace {
 
-constexpr const char* kBiasNames[] = {"none", "f32", "f16", "bf16"};
+const char* name_of(AttentionProblem::Bias bias) {
+  constexpr const char* kNames[] = {"none", "f32", "f16", "bf16"};
+  return kNames[static_cast<int>(bias)];
+}
 
 AttentionProblem::Bias bias_of(const ConstTensor& bias) {
   if (!ops::given(bias)) return AttentionProblem::Bias::none;
   if (bias.dtype == DType::f32) return AttentionProblem::Bias::f32;
   return bias.dtype == DType::f16 ? AttentionProblem::Bias::f16 : AttentionProblem::Bias::bf16;
 }
-
-}  // namespace
 
 std::int64_t mean_queries(const AttentionLayout& layout, const AttentionArguments& arguments) {
   if (!layout.packed_q) return arguments.seqlen_q;
@@ -105,7 +105,7 @@ Request AttentionProblem::request(const char* kernel) const {
   add("PAGED", paged);
   add("HAS_LSE", has_lse);
   add("SHORT", is_short && kernel == std::string_view(kAttentionSm90));
-  if (bias != Bias::none) problem.emplace("BIAS", std::string(kBiasNames[static_cast<int>(bias)]));
+  if (bias != Bias::none) problem.emplace("BIAS", std::string(name_of(bias)));
   if (packed_heads != 1) problem.emplace("PACKED_HEADS", std::int64_t{packed_heads});
   if (alignment != 16) problem.emplace("ALIGNMENT", std::int64_t{alignment});
   return {kernel, std::move(problem)};

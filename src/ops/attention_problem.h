@@ -32,6 +32,10 @@ struct AttentionProblem {
   Request request(const char* kernel) const;
 };
 
+/// "f32": a value of the parameters that name the type of a bias.
+const char* name_of(AttentionProblem::Bias bias);
+AttentionProblem::Bias bias_of(const ConstTensor& bias);
+
 AttentionProblem specialise(const Attention& args, const AttentionLayout& layout, const AttentionViews& views,
                             const AttentionArguments& arguments);
 

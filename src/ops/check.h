@@ -101,6 +101,15 @@ std::int64_t alignment(const Views&... views) {
   return std::int64_t{1} << std::countr_zero((std::uint64_t{16} | ... | views.divisors));
 }
 
+/// The same in elements of each view's own size: 8, 4, 2 or 1.
+template <class... Views>
+std::int64_t element_alignment(const Views&... views) {
+  const auto elements = [](const View& view) {
+    return std::int64_t{1} << std::countr_zero(8 | view.divisors / view.element_bytes());
+  };
+  return std::min({elements(views)...});
+}
+
 /// The product of the first `dimensions` extents; ArgumentError beyond 2^63 - 1.
 std::int64_t count(const char* op, const Extents& extents, int dimensions);
 

@@ -1,8 +1,12 @@
-// rms_norm: check → specialise → launch. The kernel is kernel_templates/norm/rms_norm.cu.
+// rms_norm: check → specialise → launch. The kernel is kernel_templates/norm/rms_norm.cu; calls with more
+// than a weight of x's dtype go to norm_forward.cu.
 #include <cmath>
 
 #include "driver/device.h"
 #include "ops/check.h"
+#include "ops/norm_backward.h"
+#include "ops/norm_forward.h"
+#include "ops/rows.h"
 #include "runtime/runtime_impl.h"
 #include "sprue/ops.h"
 
@@ -18,7 +22,8 @@ struct RmsNormParams {
   const void* x;
   const void* weight;
   long long rows;
-  long long extent[kMaxRank - 1], x_stride[kMaxRank - 1], y_stride[kMaxRank - 1];
+  long long extent[ops::kMaxRowDims];
+  ops::RowStrides strides[2];  // x, y
   float eps;
 };
 
@@ -72,8 +77,6 @@ void check(const Views& views, float eps, bool with_data) {
               weight.extents.rank);
   SPRUE_CHECK(kOp, weight.extent(0) == hidden,
               "weight must have {} elements, the last extent of x, but has {}", hidden, weight.extent(0));
-  SPRUE_CHECK(kOp, weight.dtype == x.dtype, "weight must have the dtype of x, {}, but has {}",
-              name_of(x.dtype), name_of(weight.dtype));
   ops::check_view(kOp, weight, {.with_data = with_data});
   ops::check_apart(kOp, y, weight);
 }
@@ -88,39 +91,24 @@ RmsNormParams parameters(const RmsNorm& args) {
   return params;
 }
 
-/// Writes the row dimensions, outermost first, merging those that follow each other without a gap in both x
-/// and y. Returns how many remain; at least 1.
-int merge_rows(const Extents& x, const Extents& y, RmsNormParams& params) {
-  const auto follows = [](long long outer, const Extents& extents, int i) {
-    long long block = 0;
-    return !__builtin_mul_overflow(extents.shape[i], extents.stride[i], &block) && outer == block;
-  };
-  int dims = 0;
-  for (int i = 0; i + 1 < x.rank; ++i) {
-    if (x.shape[i] == 1) continue;
-    const bool merges =
-        dims > 0 && follows(params.x_stride[dims - 1], x, i) && follows(params.y_stride[dims - 1], y, i);
-    if (!merges) params.extent[dims++] = 1;
-    params.extent[dims - 1] *= x.shape[i];
-    params.x_stride[dims - 1] = x.stride[i];
-    params.y_stride[dims - 1] = y.stride[i];
-  }
-  if (dims == 0) params.extent[dims++] = 1;
-  return dims;
-}
-
 RmsNormProblem specialise(const Views& views, RmsNormParams& params) {
   const auto& [y, x, weight] = views;
   return {.scalar = x.dtype,
           .hidden = x.extent(x.extents.rank - 1),
           .alignment = ops::alignment(y, x, weight),
-          .row_dims = merge_rows(x.extents, y.extents, params),
+          .row_dims = ops::merge_rows({&x.extents, &y.extents}, params.extent, params.strides),
           .has_weight = weight.given()};
+}
+
+bool is_plain(const RmsNorm& args) {
+  return !ops::given(args.bias) && !ops::given(args.residual) && !ops::given(args.residual_out) &&
+         !args.zero_centred_weight && (!ops::given(args.weight) || args.weight.dtype == args.x.dtype);
 }
 
 }  // namespace
 
 void rms_norm(Runtime& runtime, const RmsNorm& args, Stream stream) {
+  if (!is_plain(args)) return norm_forward(runtime, norm_forward_of(kOp, false, args), stream);
   const Views views(args);
   check(views, args.eps, true);
   RmsNormParams params = parameters(args);
@@ -136,11 +124,20 @@ void rms_norm(Runtime& runtime, const RmsNorm& args, Stream stream) {
 }
 
 KernelInfo prepare(Runtime& runtime, const RmsNorm& args) {
+  if (!is_plain(args)) return prepare(runtime, norm_forward_of(kOp, false, args));
   const Views views(args);
   check(views, args.eps, false);
   RmsNormParams params = parameters(args);
   const RmsNormProblem problem = specialise(views, params);
   return runtime.impl().prepare(problem.key(driver::current_device()), problem.request());
+}
+
+void rms_norm_backward(Runtime& runtime, const RmsNormBackward& args, Stream stream) {
+  norm_backward(runtime, norm_backward_of("rms_norm_backward", false, args), stream);
+}
+
+KernelInfo prepare(Runtime& runtime, const RmsNormBackward& args) {
+  return prepare(runtime, norm_backward_of("rms_norm_backward", false, args));
 }
 
 }  // namespace sprue

@@ -97,6 +97,37 @@ TEST_CASE("attention from C: a member that is 0 is off, and each of them reaches
   CHECK(refusal([](Args& a) { a.portable = a.batch_invariant = 1, a.empty_lse = INFINITY; }) == "accepted");
 }
 
+TEST_CASE("attention_backward from C: its members reach the operator") {
+  const Handle handle;
+  sprue_attention_args forward = {};
+  forward.struct_size = sizeof forward;
+  small_attention(&forward);
+  sprue_attention_backward_args args = {};
+  args.struct_size = sizeof args;
+  CHECK(sprue_attention_backward(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.forward must not be NULL");
+  args.forward = &forward;
+  CHECK(sprue_prepare_attention_backward(handle.runtime, &args) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), Contains("forward.lse must be what the forward call wrote"));
+  const int64_t lse[] = {2, 4, 0};
+  sprue_tensor_init(&forward.lse, nullptr, SPRUE_F32, 3, lse, nullptr);
+  args.dq = forward.q;
+  args.dk = forward.k;
+  args.dv = forward.v;
+  args.dout = forward.out;
+  size_t bytes = 1;
+  CHECK(sprue_attention_backward_workspace_bytes(handle.runtime, &args, &bytes) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[attention_backward] dk must not overlap k, but they share memory");
+  static char memory[1 << 16];
+  args.dk.data = memory;
+  args.dv.data = memory + (1 << 15);
+  CHECK(sprue_attention_backward_workspace_bytes(handle.runtime, &args, &bytes) == SPRUE_OK);
+  CHECK(bytes == 0);  // there are no queries
+  args.deterministic = 2;
+  CHECK(sprue_attention_backward(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.deterministic must be 0 or 1, but is 2");
+}
+
 TEST_CASE("messages belong to the thread that failed") {
   CHECK(sprue_runtime_create(nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "runtime must not be NULL");

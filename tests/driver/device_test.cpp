@@ -14,7 +14,7 @@
 using namespace sprue;
 using namespace sprue::driver;
 
-TEST_CASE("a device says what it is", "[gpu]") {
+TEST_CASE("a device says what it is", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   REQUIRE(device_count() >= 1);
   const DeviceInfo& info = device_info(0);
@@ -31,20 +31,20 @@ TEST_CASE("a device says what it is", "[gpu]") {
   CHECK(std::stoi(version()) >= 12);
 }
 
-TEST_CASE("a device that does not exist is refused", "[gpu]") {
+TEST_CASE("a device that does not exist is refused", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   CHECK_THROWS_AS(device_info(-1), ArgumentError);
   CHECK_THROWS_WITH(device_info(device_count()), Contains("but is " + std::to_string(device_count())));
 }
 
-TEST_CASE("a thread without a context works on device 0", "[gpu]") {
+TEST_CASE("a thread without a context works on device 0", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   int seen = -1;
   std::thread([&] { seen = current_device(); }).join();
   CHECK(seen == 0);
 }
 
-TEST_CASE("a scope makes a device current and gives the earlier one back", "[gpu]") {
+TEST_CASE("a scope makes a device current and gives the earlier one back", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const int before = current_device(), last = device_count() - 1;
   {

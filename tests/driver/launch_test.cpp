@@ -26,7 +26,7 @@ struct Pointer {
 
 }  // namespace
 
-TEST_CASE("a kernel runs and gives the right result", "[gpu]") {
+TEST_CASE("a kernel runs and gives the right result", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const Module module = load_kernel(kScaleAndAdd);
   constexpr int kCount = 1000;
@@ -43,7 +43,7 @@ TEST_CASE("a kernel runs and gives the right result", "[gpu]") {
   for (int i = 0; i < kCount; ++i) REQUIRE(values[i] == 3.0f * static_cast<float>(i));
 }
 
-TEST_CASE("the driver's view of a kernel", "[gpu]") {
+TEST_CASE("the driver's view of a kernel", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   Module module = load_kernel(kScaleAndAdd);
   const int device = current_device();
@@ -59,17 +59,16 @@ TEST_CASE("the driver's view of a kernel", "[gpu]") {
   CHECK(module.kernel() == nullptr);
 }
 
-TEST_CASE("bytes that are no cubin, and a kernel that is not in it, are refused", "[gpu]") {
+TEST_CASE("bytes that are no cubin, and a kernel that is not in it, are refused", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
-  CHECK_THROWS_WITH(Module(std::string(100, 'x'), "kernel"),
-                    Contains("CUDA_ERROR_INVALID_IMAGE"));
+  CHECK_THROWS_WITH(Module(std::string(100, 'x'), "kernel"), Contains("CUDA_ERROR_INVALID_IMAGE"));
   const compiler::Compiler compiler(nvrtc_search());
   const Source source = {{"kernel", {}, {}}, kScaleAndAdd, {}};
   const Cubin cubin = compiler.compile(source, device_info(current_device()).architecture);
   CHECK_THROWS_WITH(Module(cubin.image, "other"), Contains("the cubin must have a kernel named other"));
 }
 
-TEST_CASE("all of the device's shared memory can be used, and not more", "[gpu]") {
+TEST_CASE("all of the device's shared memory can be used, and not more", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const int device = current_device();
   const int limit = device_info(device).shared_bytes_per_block;
@@ -96,7 +95,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Params params) {
           Contains("allows " + std::to_string(limit)));
 }
 
-TEST_CASE("a launch that the driver refuses is described", "[gpu]") {
+TEST_CASE("a launch that the driver refuses is described", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const Module module = load_kernel(kScaleAndAdd);
   const ScaleAndAdd params = {nullptr, 0, 0.0f};
@@ -113,7 +112,7 @@ TEST_CASE("a launch that the driver refuses is described", "[gpu]") {
   }
 }
 
-TEST_CASE("a cooperative launch has all its blocks at once", "[gpu]") {
+TEST_CASE("a cooperative launch has all its blocks at once", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const Module module = load_kernel(R"(struct Params { volatile unsigned* arrived; };
 extern "C" __global__ void kernel(const __grid_constant__ Params params) {
@@ -128,7 +127,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Params params) {
   CHECK(read<unsigned>(arrived)[0] == blocks);
 }
 
-TEST_CASE("blocks are launched in clusters", "[gpu]") {
+TEST_CASE("blocks are launched in clusters", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   SKIP_BELOW_SM_90();
   const Module module = load_kernel(R"(struct Params { unsigned* out; };
@@ -144,7 +143,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Params params) {
   CHECK(read<unsigned>(out) == std::vector<unsigned>{40, 41, 42, 43, 40, 41, 42, 43});
 }
 
-TEST_CASE("a programmatic dependent launch sees what the kernel before it wrote", "[gpu]") {
+TEST_CASE("a programmatic dependent launch sees what the kernel before it wrote", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   SKIP_BELOW_SM_90();
   const Module module = load_kernel(R"(struct Params { unsigned* value; };
@@ -166,7 +165,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Params params) {
   CHECK(read<unsigned>(value)[0] == 100);
 }
 
-TEST_CASE("a launch is captured into a graph and runs when the graph does", "[gpu]") {
+TEST_CASE("a launch is captured into a graph and runs when the graph does", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const Module module = load_kernel(kScaleAndAdd);
   DeviceBuffer y(4 * sizeof(float));
@@ -186,7 +185,7 @@ TEST_CASE("a launch is captured into a graph and runs when the graph does", "[gp
   CHECK(read<float>(y) == std::vector<float>{0, 3, 6, 9});
 }
 
-TEST_CASE("loading a module does not break a capture", "[gpu]") {
+TEST_CASE("loading a module does not break a capture", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   const Module first = load_kernel(kScaleAndAdd);
   DeviceBuffer y(4 * sizeof(float));

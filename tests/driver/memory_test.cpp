@@ -12,7 +12,7 @@
 using namespace sprue;
 using namespace sprue::driver;
 
-TEST_CASE("what is copied to a buffer comes back", "[gpu]") {
+TEST_CASE("what is copied to a buffer comes back", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   DeviceBuffer buffer(1000);
   CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 256 == 0);
@@ -30,7 +30,7 @@ TEST_CASE("what is copied to a buffer comes back", "[gpu]") {
   CHECK(moved.bytes() == 8);
 }
 
-TEST_CASE("copies beyond the end of a buffer are refused", "[gpu]") {
+TEST_CASE("copies beyond the end of a buffer are refused", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   DeviceBuffer buffer(8);
   char bytes[9] = {};
@@ -38,7 +38,7 @@ TEST_CASE("copies beyond the end of a buffer are refused", "[gpu]") {
   CHECK_THROWS_AS(buffer.copy_to_host(bytes, 9), ArgumentError);
 }
 
-TEST_CASE("an empty buffer is no error", "[gpu]") {
+TEST_CASE("an empty buffer is no error", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   DeviceBuffer buffer(0);
   buffer.fill(1);
@@ -46,14 +46,14 @@ TEST_CASE("an empty buffer is no error", "[gpu]") {
   CHECK(buffer.data() == nullptr);
 }
 
-TEST_CASE("too much memory is an error that says how much", "[gpu]") {
+TEST_CASE("too much memory is an error that says how much", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   CHECK_THROWS_WITH(
       DeviceBuffer(std::size_t{1} << 46),
       StartsWith("cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY (2)") && Contains("70368744177664 bytes"));
 }
 
-TEST_CASE("scratch memory is ordered on a stream", "[gpu]") {
+TEST_CASE("scratch memory is ordered on a stream", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const StreamHandle stream;
   void* const first = allocate_async(1 << 20, stream);
@@ -67,7 +67,7 @@ TEST_CASE("scratch memory is ordered on a stream", "[gpu]") {
   synchronize(stream);
 }
 
-TEST_CASE("events measure time", "[gpu]") {
+TEST_CASE("events measure time", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const StreamHandle stream;
   Event begin, end;

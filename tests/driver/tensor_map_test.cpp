@@ -63,7 +63,7 @@ TEST_CASE("what the hardware cannot do is refused with what was given") {
   check_refused(spec, "l2_bytes must be 0, 64, 128 or 256, but is 32");
 }
 
-TEST_CASE("a tile is copied through a tensor map, with zeros outside the tensor", "[gpu]") {
+TEST_CASE("a tile is copied through a tensor map, with zeros outside the tensor", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU_AND_NVRTC();
   SKIP_BELOW_SM_90();
   const Module module = load_kernel(R"(struct alignas(128) TensorMap { unsigned char opaque[128]; };

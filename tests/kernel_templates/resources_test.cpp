@@ -131,6 +131,70 @@ std::vector<Values> problems_of(const std::string& kernel) {
             rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
             rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 65536, true, 16, 3)};
   }
+  if (kernel == "attention_backward_keys" || kernel == "attention_backward_queries" ||
+      kernel == "attention_backward_bias") {
+    const bool queries = kernel == "attention_backward_queries", bias = kernel == "attention_backward_bias";
+    const auto backward = [&](const char* scalar, int head_dim, int head_dim_v, Values problem) {
+      if (bias) problem.merge(Values{{"BIAS", std::string("f32")}, {"DBIAS", std::string("f32")}});
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}}});
+      return problem;
+    };
+    Values all = merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}});
+    all.erase("SINKS");
+    if (queries) all.emplace("SLOPE_ROWS", true);
+    if (bias) return {backward("bf16", 256, 256, all), backward("f16", 64, 72, {{"ONE_ROW", true}})};
+    return {backward("bf16", 64, 64, {{"CAUSAL", true}}),
+            backward("bf16", 128, 128, {{"CAUSAL", true}}),
+            backward("f16", 192, 128, {{"ALIGNMENT", std::int64_t{2}}}),
+            backward("bf16", 256, 256, {}),
+            backward("bf16", 128, 128, all),
+            backward("f16", 256, 256, all)};
+  }
+  if (kernel == "attention_backward_delta") {
+    return {
+        {{"SCALAR", std::string("bf16")}, {"HEAD_DIM_V", std::int64_t{128}}},
+        {{"SCALAR", std::string("f16")}, {"HEAD_DIM_V", std::int64_t{8}}, {"ALIGNMENT", std::int64_t{2}}}};
+  }
+  if (kernel == "attention_backward_heads") {
+    return {{{"SCALAR", std::string("bf16")}, {"VARLEN", true}, {"SINKS", true}, {"SLOPES", true}}};
+  }
+  if (kernel == "norm_forward" || kernel == "norm_backward") {
+    const bool backward = kernel == "norm_backward";
+    const auto norm = [&](const char* scalar, const char* others, int hidden, int alignment) {
+      Values problem{{"SCALAR", std::string(scalar)},
+                     {"WEIGHT", std::string(others)},
+                     {"RESIDUAL", std::string(others)},
+                     {"HIDDEN", std::int64_t{hidden}},
+                     {"ALIGNMENT", std::int64_t{alignment}}};
+      if (backward) {
+        problem.merge(Values{{"Z", std::string(scalar)},
+                             {"HAS_DWEIGHT", true},
+                             {"HAS_DBIAS", true},
+                             {"HAS_DRESIDUAL", true},
+                             {"HAS_DRESIDUAL_OUT", true}});
+      } else {
+        problem.merge(Values{{"HAS_BIAS", true}, {"HAS_RESIDUAL_OUT", true}});
+      }
+      return problem;
+    };
+    return {norm("bf16", "bf16", 64, 8), norm("f16", "f32", 513, 1), norm("bf16", "bf16", 4096, 8),
+            norm("f32", "f32", 8192, 4), norm("bf16", "f32", 12288, 8)};
+  }
+  if (kernel == "norm_backward_sum") return {{{"WEIGHT", std::string("bf16")}}};
+  if (kernel == "rope") {
+    const auto rope = [](const char* scalar, int head_dim, int rotary_dim, int vec, bool more) {
+      return Values{{"SCALAR", std::string(scalar)},
+                    {"HEAD_DIM", std::int64_t{head_dim}},
+                    {"ROTARY_DIM", std::int64_t{rotary_dim}},
+                    {"VEC", std::int64_t{vec}},
+                    {"INTERLEAVED", more},
+                    {"NORM", more},
+                    {"VARLEN", more}};
+    };
+    return {rope("bf16", 128, 128, 8, false), rope("f16", 128, 32, 8, true), rope("f32", 10, 6, 1, true)};
+  }
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};

@@ -182,35 +182,55 @@ void check(Runtime& runtime, const std::vector<AttentionCase>& cases, const std:
 
 }  // namespace
 
-AttentionCall::AttentionCall(const AttentionCase& c)
-    : case_(c), q_placement_(c.q_placement()), k_placement_(c.k_placement()), values_(c) {
+CaseTensors tensors_of(const AttentionCase& c, const AttentionValues& values) {
+  CaseTensors tensors;
   const TensorSpecs specs = specs_of(c);
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (specs[slot]) tensors_[slot].emplace(specs[slot]->dtype, specs[slot]->shape, specs[slot]->layout);
+    if (specs[slot]) tensors[slot].emplace(specs[slot]->dtype, specs[slot]->shape, specs[slot]->layout);
   }
   const auto& s = c.shape;
-  tensors_[kQ]->write(scatter(q_placement_, values_.q, s.heads * s.head_dim));
-  tensors_[kK]->write(scatter(k_placement_, values_.k, s.kv_heads * s.head_dim));
-  tensors_[kV]->write(scatter(k_placement_, values_.v, s.kv_heads * s.head_dim_v));
+  const Placement q = c.q_placement(), k = c.k_placement();
+  tensors[kQ]->write(scatter(q, values.q, s.heads * s.head_dim));
+  tensors[kK]->write(scatter(k, values.k, s.kv_heads * s.head_dim));
+  tensors[kV]->write(scatter(k, values.v, s.kv_heads * s.head_dim_v));
   const auto write = [&](Slot slot, const std::vector<float>& values) {
-    if (tensors_[slot]) tensors_[slot]->write(values);
+    if (tensors[slot]) tensors[slot]->write(values);
   };
-  write(kSlopes, values_.slopes);
-  write(kBias, values_.bias);
-  write(kSinks, values_.sinks);
-  write(kCuQ, q_placement_.cu_seqlens);
-  write(kCuK, k_placement_.cu_seqlens);
-  write(kUsedQ, q_placement_.seqused);
-  write(kUsedK, k_placement_.seqused);
-  write(kTable, k_placement_.block_table);
+  write(kSlopes, values.slopes);
+  write(kBias, values.bias);
+  write(kSinks, values.sinks);
+  write(kCuQ, q.cu_seqlens);
+  write(kCuK, k.cu_seqlens);
+  write(kUsedQ, q.seqused);
+  write(kUsedK, k.seqused);
+  write(kTable, k.block_table);
+  return tensors;
 }
 
-Attention AttentionCall::args() const {
-  std::array<Tensor, kSlots> tensors;
+Attention args_of(const AttentionCase& c, const CaseTensors& tensors) {
+  std::array<Tensor, kSlots> given;
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (tensors_[slot]) tensors[slot] = tensors_[slot]->tensor();
+    if (tensors[slot]) given[slot] = tensors[slot]->tensor();
   }
-  return args_of(case_, tensors);
+  return args_of(c, given);
+}
+
+std::size_t lse_index(const AttentionCase& c, const Placement& q_placement, std::int64_t b, std::int64_t h,
+                      std::int64_t i) {
+  const auto& s = c.shape;
+  if (!c.q_storage.packed) return static_cast<std::size_t>((b * s.heads + h) * s.seqlen_q + i);
+  return static_cast<std::size_t>(h * q_placement.count() + q_placement.rows[b * s.seqlen_q + i]);
+}
+
+AttentionCall::AttentionCall(const AttentionCase& c)
+    : case_(c),
+      q_placement_(c.q_placement()),
+      k_placement_(c.k_placement()),
+      values_(c),
+      tensors_(tensors_of(c, values_)) {}
+
+Attention AttentionCall::args() const {
+  return args_of(case_, tensors_);
 }
 
 void AttentionCall::run(Runtime& runtime, Stream stream) {
@@ -256,12 +276,6 @@ std::string AttentionCall::out_fault() const {
   return others_untouched(q_placement_, tensors_[kOut]->read_bytes())
              ? ""
              : "out: a row beyond a sequence was written";
-}
-
-std::size_t AttentionCall::lse_index(std::int64_t b, std::int64_t h, std::int64_t i) const {
-  const auto& s = case_.shape;
-  if (!case_.q_storage.packed) return static_cast<std::size_t>((b * s.heads + h) * s.seqlen_q + i);
-  return static_cast<std::size_t>(h * q_placement_.count() + q_placement_.rows[b * s.seqlen_q + i]);
 }
 
 std::string AttentionCall::lse_fault() const {

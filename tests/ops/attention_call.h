@@ -11,6 +11,14 @@
 
 namespace sprue::test {
 
+/// The tensors of a case, with its values in the inputs and NaN in the outputs.
+using CaseTensors = std::array<std::optional<DeviceTensor>, kSlots>;
+CaseTensors tensors_of(const AttentionCase& c, const AttentionValues& values);
+Attention args_of(const AttentionCase& c, const CaseTensors& tensors);
+/// Where lse[b, h, i] lies among the values of its tensor.
+std::size_t lse_index(const AttentionCase& c, const Placement& q_placement, std::int64_t b, std::int64_t h,
+                      std::int64_t i);
+
 class AttentionCall {
  public:
   explicit AttentionCall(const AttentionCase& c);
@@ -38,13 +46,14 @@ class AttentionCall {
   std::string out_fault() const;
   std::string lse_fault() const;
   std::string probabilities_fault() const;
-  /// Where lse[b, h, i] lies among the values of its tensor.
-  std::size_t lse_index(std::int64_t b, std::int64_t h, std::int64_t i) const;
+  std::size_t lse_index(std::int64_t b, std::int64_t h, std::int64_t i) const {
+    return test::lse_index(case_, q_placement_, b, h, i);
+  }
 
   AttentionCase case_;
   Placement q_placement_, k_placement_;
   AttentionValues values_;
-  std::array<std::optional<DeviceTensor>, kSlots> tensors_;
+  CaseTensors tensors_;
   std::int64_t tile_ = 0;               ///< Keys per tile of the kernel that ran last, for probabilities.
   mutable std::optional<Truth> truth_;  ///< Computed when it is first needed.
 };

@@ -269,7 +269,7 @@ const Ahead kAhead({windows, chunks, softcaps, slopes, biases, hiding_biases, si
 
 }  // namespace
 
-TEST_CASE("attention: windows", "[gpu]") {
+TEST_CASE("attention: windows", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), windows());
 }
@@ -279,12 +279,12 @@ TEST_CASE("attention: chunks", "[gpu]") {
   check_all(shared_runtime(), chunks());
 }
 
-TEST_CASE("attention: softcap", "[gpu]") {
+TEST_CASE("attention: softcap", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), softcaps());
 }
 
-TEST_CASE("attention: ALiBi, with slopes per head and per sequence", "[gpu]") {
+TEST_CASE("attention: ALiBi, with slopes per head and per sequence", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), slopes());
 }
@@ -294,42 +294,43 @@ TEST_CASE("attention: a bias of both types, with every extent of 1", "[gpu]") {
   check_all(shared_runtime(), biases());
 }
 
-TEST_CASE("attention: a bias of -infinity hides keys", "[gpu]") {
+TEST_CASE("attention: a bias of -infinity hides keys", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), hiding_biases());
 }
 
-TEST_CASE("attention: sinks", "[gpu]") {
+TEST_CASE("attention: sinks", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), sinks());
 }
 
-TEST_CASE("attention: dropout", "[gpu]") {
+TEST_CASE("attention: dropout", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), dropouts());
 }
 
-TEST_CASE("attention: probabilities show what is dropped", "[gpu]") {
+TEST_CASE("attention: probabilities show what is dropped", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), probabilities());
 }
 
-TEST_CASE("attention: the lse of queries that see no key is what is asked for", "[gpu]") {
+TEST_CASE("attention: the lse of queries that see no key is what is asked for", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), empty_rows());
 }
 
-TEST_CASE("attention: a scale of zero or below", "[gpu]") {
+TEST_CASE("attention: a scale of zero or below", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), scales());
 }
 
-TEST_CASE("attention: values of up to 512 channels", "[gpu]") {
+TEST_CASE("attention: values of up to 512 channels", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), wide_values());
 }
 
-TEST_CASE("attention: few queries of many heads that share keys, with every kind of score", "[gpu]") {
+TEST_CASE("attention: few queries of many heads that share keys, with every kind of score",
+          "[gpu]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), few_queries());
 }

@@ -133,18 +133,18 @@ TEST_CASE("attention: sequences of every length, both masks", "[gpu]") {
   check_all(shared_runtime(), every_length());
 }
 
-TEST_CASE("attention: more queries than keys, and more keys than queries", "[gpu]") {
+TEST_CASE("attention: more queries than keys, and more keys than queries", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), unequal_lengths());
 }
 
-TEST_CASE("attention: no keys give out 0 and lse -infinity", "[gpu]") {
+TEST_CASE("attention: no keys give out 0 and lse -infinity", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(),
             {sequences(70, 0, 64, false, DType::bf16), sequences(70, 0, 64, true, DType::bf16)});
 }
 
-TEST_CASE("attention: nothing to compute is no launch", "[gpu]") {
+TEST_CASE("attention: nothing to compute is no launch", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Runtime& runtime = shared_runtime();
   AttentionCase no_queries = sequences(0, 64, 64, false, DType::bf16),
@@ -161,22 +161,22 @@ TEST_CASE("attention: every head dimension", "[gpu]") {
   check_all(shared_runtime(), every_head_dim());
 }
 
-TEST_CASE("attention: values of another dimension than keys", "[gpu]") {
+TEST_CASE("attention: values of another dimension than keys", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), other_values());
 }
 
-TEST_CASE("attention: heads that share keys and values", "[gpu]") {
+TEST_CASE("attention: heads that share keys and values", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), shared_heads());
 }
 
-TEST_CASE("attention: layouts, padded strides and misaligned addresses", "[gpu]") {
+TEST_CASE("attention: layouts, padded strides and misaligned addresses", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), layouts());
 }
 
-TEST_CASE("attention: packed q, k and v are views of one tensor", "[gpu]") {
+TEST_CASE("attention: packed q, k and v are views of one tensor", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const AttentionCase c = sequences(113, 113, 64, true, DType::f16);
   const auto& s = c.shape;
@@ -208,14 +208,14 @@ TEST_CASE("attention: packed q, k and v are views of one tensor", "[gpu]") {
   CHECK(out.intact());
 }
 
-TEST_CASE("attention: without lse", "[gpu]") {
+TEST_CASE("attention: without lse", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase c = sequences(200, 150, 64, true, DType::bf16);
   c.lse = false;
   check_all(shared_runtime(), {c});
 }
 
-TEST_CASE("attention: scales and large scores", "[gpu]") {
+TEST_CASE("attention: scales and large scores", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), scales());
 }

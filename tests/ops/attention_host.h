@@ -42,9 +42,18 @@ inline Attention paged() {
   return args;
 }
 
-inline std::string refusal(const Attention& args) {
+/// Calls the operator for these arguments.
+inline void call(Runtime& runtime, const Attention& args) {
+  attention(runtime, args);
+}
+inline void call(Runtime& runtime, const AttentionBackward& args) {
+  attention_backward(runtime, args);
+}
+
+template <class Args = Attention>
+std::string refusal(const Args& args) {
   try {
-    attention(host_runtime(), args);
+    call(host_runtime(), args);
   } catch (const ArgumentError& e) {
     return e.what();
   } catch (const CudaError&) {
@@ -54,7 +63,8 @@ inline std::string refusal(const Attention& args) {
 }
 
 /// Only for machines without a GPU: the addresses are not real.
-inline bool passes_checks(const Attention& args) {
+template <class Args = Attention>
+bool passes_checks(const Args& args) {
   return driver::available() || refusal(args) == "needs a GPU";
 }
 

@@ -143,7 +143,7 @@ const Ahead kAhead({packed_sequences, slack, pages, wild_tables, features, nothi
 
 }  // namespace
 
-TEST_CASE("attention: packed sequences of different lengths", "[gpu]") {
+TEST_CASE("attention: packed sequences of different lengths", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), packed_sequences());
 }
@@ -153,27 +153,27 @@ TEST_CASE("attention: rows beyond seqused are neither read nor written", "[gpu]"
   check_all(shared_runtime(), slack());
 }
 
-TEST_CASE("attention: keys and values in pages", "[gpu]") {
+TEST_CASE("attention: keys and values in pages", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), pages());
 }
 
-TEST_CASE("attention: entries of a block table beyond a sequence are not followed", "[gpu]") {
+TEST_CASE("attention: entries of a block table beyond a sequence are not followed", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), wild_tables());
 }
 
-TEST_CASE("attention: every feature knows where a sequence begins and ends", "[gpu]") {
+TEST_CASE("attention: every feature knows where a sequence begins and ends", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), features());
 }
 
-TEST_CASE("attention: batches and sequences of nothing", "[gpu]") {
+TEST_CASE("attention: batches and sequences of nothing", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), nothing());
 }
 
-TEST_CASE("attention: hundreds of short sequences", "[gpu]") {
+TEST_CASE("attention: hundreds of short sequences", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase c = batch_of(kPacked, kPacked, 64, true);
   c.shape.batch = 300;

@@ -7,7 +7,7 @@
 
 namespace sprue::test {
 
-TEST_CASE("attention: small calls for compute-sanitizer", "[gpu][sanitize]") {
+TEST_CASE("attention: small calls for compute-sanitizer", "[gpu][emulated][sanitize]") {
   SKIP_WITHOUT_GPU();
   const AttentionCase small = sequences(70, 130, 64, true, DType::bf16);
   std::vector<AttentionCase> cases = {small, sequences(65, 97, 128, false, DType::f16)};

@@ -60,14 +60,14 @@ constexpr std::size_t kMany = 14, kSome = 6;
 
 }  // namespace
 
-TEST_CASE("attention: schedules compute the same", "[gpu]") {
+TEST_CASE("attention: schedules compute the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase odd = sequences(129, 200, 72, false, DType::f16);
   odd.shape.head_dim_v = 40;
   check_schedules({{sequences(300, 333, 128, true, DType::bf16), kMany}, {odd, kMany}});
 }
 
-TEST_CASE("attention: schedules of problems with many features compute the same", "[gpu]") {
+TEST_CASE("attention: schedules of problems with many features compute the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase c = sequences(300, 333, 64, true, DType::f16);
   c.shape.heads = 6;
@@ -90,7 +90,7 @@ TEST_CASE("attention: schedules of problems with many features compute the same"
   check_schedules({{c, kSome}, {decode, kSome}, {wide, kSome}});
 }
 
-TEST_CASE("attention: what is dropped depends on neither kernel, schedule nor storage", "[gpu]") {
+TEST_CASE("attention: what is dropped depends on neither kernel, schedule nor storage", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase c = sequences(150, 270, 64, false, DType::bf16);
   c.shape.dropout = {.probability = 0.4f, .seed = 0xfedcba9876543210, .offset = 12345678901};

@@ -18,7 +18,7 @@ const AttentionCase kCase = sequences(200, 333, 64, true, DType::bf16);
 
 }  // namespace
 
-TEST_CASE("launches on several streams do not disturb each other", "[gpu]") {
+TEST_CASE("launches on several streams do not disturb each other", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::deque<driver::StreamHandle> streams(4);
   std::deque<AttentionCall> calls;
@@ -30,7 +30,7 @@ TEST_CASE("launches on several streams do not disturb each other", "[gpu]") {
   for (const AttentionCall& call : calls) CHECK(call.fault() == "");
 }
 
-TEST_CASE("a prepared operator can be captured into a CUDA graph", "[gpu]") {
+TEST_CASE("a prepared operator can be captured into a CUDA graph", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Runtime runtime(test_options());
   AttentionCall call(kCase);
@@ -47,7 +47,8 @@ TEST_CASE("a prepared operator can be captured into a CUDA graph", "[gpu]") {
   }
 }
 
-TEST_CASE("an operator that is not loaded refuses to be captured, and the capture goes on", "[gpu]") {
+TEST_CASE("an operator that is not loaded refuses to be captured, and the capture goes on",
+          "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   Runtime runtime(test_options());
   AttentionCall call(kCase);
@@ -63,7 +64,7 @@ TEST_CASE("an operator that is not loaded refuses to be captured, and the captur
   CHECK(call.fault() == "");
 }
 
-TEST_CASE("threads that need the same kernel first get it once, and each its own result", "[gpu]") {
+TEST_CASE("threads that need the same kernel first get it once, and each its own result", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   RuntimeOptions options = test_options();
   options.cache_directory = scratch_directory() / "threads";
@@ -91,7 +92,7 @@ TEST_CASE("one runtime serves every device", "[gpu]") {
   }
 }
 
-TEST_CASE("require_prewarmed refuses what no cache has, and runs what one has", "[gpu]") {
+TEST_CASE("require_prewarmed refuses what no cache has, and runs what one has", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   RuntimeOptions options = test_options();
   options.cache_directory = scratch_directory() / "prewarmed";

@@ -108,7 +108,7 @@ void check_all(Runtime& runtime, const std::vector<RmsNormCase>& cases) {
 
 }  // namespace
 
-TEST_CASE("rms_norm: every row length, dtype, with and without weight", "[gpu]") {
+TEST_CASE("rms_norm: every row length, dtype, with and without weight", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<RmsNormCase> cases;
   for (const std::int64_t hidden : {1, 2, 7, 8, 64, 513, 1000, 4096, 8192, 16384, 65537}) {
@@ -120,12 +120,12 @@ TEST_CASE("rms_norm: every row length, dtype, with and without weight", "[gpu]")
   check_all(shared_runtime(), cases);
 }
 
-TEST_CASE("rms_norm: very long rows", "[gpu]") {
+TEST_CASE("rms_norm: very long rows", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), {{.shape = {2, 262144}, .dtype = DType::f32}, {.shape = {3, 1048576}}});
 }
 
-TEST_CASE("rms_norm: any number of rows and dimensions", "[gpu]") {
+TEST_CASE("rms_norm: any number of rows and dimensions", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), {{.shape = {512}},
                                {.shape = {1, 512}},
@@ -135,7 +135,7 @@ TEST_CASE("rms_norm: any number of rows and dimensions", "[gpu]") {
                                {.shape = {7, 10'001, 16}, .dtype = DType::f32}});
 }
 
-TEST_CASE("rms_norm: no rows are no launch", "[gpu]") {
+TEST_CASE("rms_norm: no rows are no launch", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const auto before = shared_runtime().counters().launches;
   CHECK(fault_of(shared_runtime(), {.shape = {0, 512}}) == "");
@@ -143,7 +143,7 @@ TEST_CASE("rms_norm: no rows are no launch", "[gpu]") {
   CHECK(shared_runtime().counters().launches == before);
 }
 
-TEST_CASE("rms_norm: strides and alignment", "[gpu]") {
+TEST_CASE("rms_norm: strides and alignment", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const Layout swapped{.order = {1, 0, 2}}, usual{};
   std::vector<RmsNormCase> cases;
@@ -163,7 +163,7 @@ TEST_CASE("rms_norm: strides and alignment", "[gpu]") {
   check_all(shared_runtime(), cases);
 }
 
-TEST_CASE("rms_norm: in place", "[gpu]") {
+TEST_CASE("rms_norm: in place", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<RmsNormCase> cases;
   for (const std::int64_t hidden : {8, 513, 8192, 65537}) {
@@ -174,7 +174,7 @@ TEST_CASE("rms_norm: in place", "[gpu]") {
   check_all(shared_runtime(), cases);
 }
 
-TEST_CASE("rms_norm: eps counts when x is small, and large x does not overflow", "[gpu]") {
+TEST_CASE("rms_norm: eps counts when x is small, and large x does not overflow", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), {{.shape = {20, 1024}, .magnitude = 1e-3f},
                                {.shape = {20, 1024}, .dtype = DType::f16, .eps = 1e-2f, .magnitude = 0.05f},
@@ -197,7 +197,7 @@ TEST_CASE("rms_norm: the same call gives the same bits", "[gpu]") {
   }
 }
 
-TEST_CASE("rms_norm: every schedule computes the same", "[gpu]") {
+TEST_CASE("rms_norm: every schedule computes the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   for (const std::int64_t hidden : {8, 520, 4096, 16384}) {
     const DType dtype = hidden == 520 ? DType::f32 : DType::bf16;

@@ -27,9 +27,9 @@ const std::map<std::string, Names, std::less<>> arrows = {
 
 /// Header, or the start of its path → where it may be included.
 const std::map<std::string, std::vector<std::string>, std::less<>> homes = {
-    {"cuda.h", {"src/driver/"}},
+    {"cuda.h", {"src/driver/", "tests/emulator/driver.h"}},
     {"cudaTypedefs.h", {"src/driver/"}},
-    {"nvrtc.h", {"src/compiler/"}},
+    {"nvrtc.h", {"src/compiler/", "tests/emulator/nvrtc_shim.cpp"}},
     {"openssl/", {"src/core/digest.cpp"}},
     {"nlohmann/", {"src/codegen/", "tools/"}},
     {"CLI/", {"tools/"}},

@@ -20,5 +20,8 @@ Comparison compare(std::span<const float> result, std::span<const double> truth,
 /// The bound is twice the largest error of `naive`, plus 1e-5.
 Comparison compare(std::span<const float> result, std::span<const double> truth,
                    std::span<const float> naive);
+/// Of gradients: the bound is three times the largest error of `naive`, plus 1e-4.
+Comparison compare_gradient(std::span<const float> result, std::span<const double> truth,
+                            std::span<const float> naive);
 
 }  // namespace sprue::reference

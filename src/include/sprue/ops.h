@@ -12,4 +12,6 @@
 #pragma once
 
 #include "sprue/ops/attention.h"
+#include "sprue/ops/attention_backward.h"
 #include "sprue/ops/norm.h"
+#include "sprue/ops/rope.h"

@@ -124,6 +124,8 @@ SPRUE_API int sprue_tensor_init(sprue_tensor* tensor, void* data, int dtype, int
 /* ---- Operators: asynchronous on `stream`; sprue_prepare_* only load the kernel, for graph capture ---- */
 
 #include "sprue/c/attention.h"
+#include "sprue/c/attention_backward.h"
 #include "sprue/c/norm.h"
+#include "sprue/c/rope.h"
 
 #endif

@@ -12,13 +12,45 @@ extern "C" {
 typedef struct sprue_rms_norm_args {
   size_t struct_size;
   sprue_tensor y, x;
-  sprue_tensor weight; /* Optional. */
-  float eps;           /* As given: 0 is 0. */
+  sprue_tensor weight;                       /* Optional. */
+  float eps;                                 /* As given: 0 is 0. */
+  sprue_tensor bias, residual, residual_out; /* Optional. */
+  int zero_centred_weight;                   /* 0 or 1. */
 } sprue_rms_norm_args;
 
 SPRUE_API int sprue_rms_norm(sprue_runtime* runtime, const sprue_rms_norm_args* args,
                              struct CUstream_st* stream);
 SPRUE_API int sprue_prepare_rms_norm(sprue_runtime* runtime, const sprue_rms_norm_args* args);
+
+typedef struct sprue_layer_norm_args {
+  size_t struct_size;
+  sprue_tensor y, x;
+  sprue_tensor weight, bias;           /* Optional. */
+  float eps;                           /* As given: 0 is 0. */
+  sprue_tensor residual, residual_out; /* Optional. */
+  int zero_centred_weight;             /* 0 or 1. */
+} sprue_layer_norm_args;
+
+SPRUE_API int sprue_layer_norm(sprue_runtime* runtime, const sprue_layer_norm_args* args,
+                               struct CUstream_st* stream);
+SPRUE_API int sprue_prepare_layer_norm(sprue_runtime* runtime, const sprue_layer_norm_args* args);
+
+/* Of both norms. */
+typedef struct sprue_norm_backward_args {
+  size_t struct_size;
+  sprue_tensor dx, dy, z;
+  sprue_tensor weight, dweight, dbias;   /* Optional. */
+  sprue_tensor dresidual_out, dresidual; /* Optional. */
+  float eps;                             /* As given: 0 is 0. */
+  int zero_centred_weight;               /* 0 or 1. */
+} sprue_norm_backward_args;
+
+SPRUE_API int sprue_rms_norm_backward(sprue_runtime* runtime, const sprue_norm_backward_args* args,
+                                      struct CUstream_st* stream);
+SPRUE_API int sprue_prepare_rms_norm_backward(sprue_runtime* runtime, const sprue_norm_backward_args* args);
+SPRUE_API int sprue_layer_norm_backward(sprue_runtime* runtime, const sprue_norm_backward_args* args,
+                                        struct CUstream_st* stream);
+SPRUE_API int sprue_prepare_layer_norm_backward(sprue_runtime* runtime, const sprue_norm_backward_args* args);
 
 #ifdef __cplusplus
 }

@@ -82,6 +82,9 @@ __device__ __forceinline__ u32 pack<bf16>(float low, float high) {
   return y;
 }
 
+inline constexpr float kLog2E = 1.4426950408889634f;
+inline constexpr float kLn2 = 0.6931471805599453f;
+
 // 2^x; flushes subnormals to zero; 2^-inf is 0. Relative error 2^-22.
 __device__ __forceinline__ float exp2_approx(float x) {
   float y;
@@ -500,9 +503,6 @@ __device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const 
 // A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-
 constexpr bool kBias = device::is_given<bias_scalar>;
 // Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
 // softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
@@ -618,9 +618,9 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
   }
 }
 
-// Turns q . k into scores, in units of 1 / softmax_scale. `key` is the tile's first one.
+// Softcap, or a scale that may be negative: what happens to q . k before anything is added to it.
 template <int N>
-__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+__device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
     const float factor = args.scale / args.softcap;
 #pragma unroll
@@ -631,12 +631,25 @@ __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, cons
 #pragma unroll
     for (int i = 0; i < N; ++i) s[i] *= factor;
   }
+}
+
+// ALiBi and bias. `key` is the tile's first one.
+template <int N>
+__device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
+                                          int key) {
   if constexpr (kAlibi) add_alibi(s, rows, key);
   if constexpr (kBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
     add_bias<bias_scalar>(s, rows, 1, key, factor);
   }
+}
+
+// Turns q . k into scores, in units of 1 / softmax_scale.
+template <int N>
+__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+  cap(s, args);
+  add_terms(s, args, rows, key);
 }
 
 // Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.
@@ -787,11 +800,39 @@ __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, 
   }
 }
 
-// Which tile of queries a block computes, when there is a block for every tile. Included by an attention kernel
-// below its constants and after arguments.cuh.
+// Which tile of queries a block computes, when there is a block for every tile. Included by an attention
+// kernel below its constants and after arguments.cuh.
 //
 // A head has args.row_blocks blocks for each sequence; with packed queries it has them for all sequences
 // together: total_q * kPackedHeads / kBlockM + batch, enough for each to start a tile of its own.
+
+// Which of the packed sequences a block belongs to. Included by an attention kernel below its constants.
+//
+// A head has total * kPackedHeads / kRows + batch blocks for all sequences together, enough for each to start a block
+// of its own.
+
+// The blocks of earlier sequences, where sequences are packed; a block has kRows rows of one.
+template <int kRows>
+__device__ __forceinline__ int blocks_before(const int* cu_seqlens, int batch) {
+  return static_cast<int>(static_cast<i64>(cu_seqlens[batch]) * kPackedHeads / kRows) + batch;
+}
+
+// The sequence that such a block belongs to: the last one that starts at or before it. By all lanes of a
+// warp.
+template <int kRows>
+__device__ __forceinline__ int sequence_at(const int* cu_seqlens, int batches, int row_block) {
+  int first = 0, candidates = batches;
+  while (candidates > 1) {
+    const int step = ceil_div(candidates, 32);
+    const int offset = static_cast<int>(threadIdx.x % 32) * step;
+    const bool at_or_before =
+        offset < candidates && blocks_before<kRows>(cu_seqlens, first + offset) <= row_block;
+    const int skipped = (__popc(__ballot_sync(0xffffffffu, at_or_before)) - 1) * step;
+    first += skipped;
+    candidates = min(step, candidates - skipped);
+  }
+  return first;
+}
 
 struct Place {
   int batch;                 // negative: nowhere
@@ -802,28 +843,9 @@ struct Place {
   Sequence sequence;
 };
 
-// The blocks of earlier sequences, with packed queries.
-__device__ __forceinline__ int blocks_before(const Arguments& args, int batch) {
-  return static_cast<int>(static_cast<i64>(args.cu_seqlens_q[batch]) * kPackedHeads / kBlockM) + batch;
-}
-
-// The sequence that such a block belongs to: the last one that starts at or before it. By all lanes of a warp.
-__device__ __forceinline__ int sequence_at(const Arguments& args, int row_block) {
-  int first = 0, candidates = args.batch;
-  while (candidates > 1) {
-    const int step = ceil_div(candidates, 32);
-    const int offset = static_cast<int>(threadIdx.x % 32) * step;
-    const bool at_or_before = offset < candidates && blocks_before(args, first + offset) <= row_block;
-    const int skipped = (__popc(__ballot_sync(0xffffffffu, at_or_before)) - 1) * step;
-    first += skipped;
-    candidates = min(step, candidates - skipped);
-  }
-  return first;
-}
-
 // Blocks of one head are neighbours, so its keys and values stay in L2; causal blocks start with the longest
-// rows. Called again where the result is stored: reading the block index anew keeps it out of the registers of
-// the main loop. By all lanes of a warp.
+// rows. Called again where the result is stored: reading the block index anew keeps it out of the registers
+// of the main loop. By all lanes of a warp.
 __device__ __forceinline__ Place place_of_block(const Arguments& args) {
   int block;
   asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
@@ -832,8 +854,8 @@ __device__ __forceinline__ Place place_of_block(const Arguments& args) {
 
   Place place;
   if (kVarlen && args.cu_seqlens_q != nullptr) {
-    place.batch = sequence_at(args, row_block);
-    row_block -= blocks_before(args, place.batch);
+    place.batch = sequence_at<kBlockM>(args.cu_seqlens_q, args.batch, row_block);
+    row_block -= blocks_before<kBlockM>(args.cu_seqlens_q, place.batch);
   } else {
     place.batch = column / columns;
     column %= columns;
@@ -850,10 +872,11 @@ __device__ __forceinline__ Place place_of_block(const Arguments& args) {
   return place;
 }
 
-// Copies of tiles into shared memory. Included by an attention kernel below its constants and after scores.cuh:
-// uses scalar, kAlignment, kThreads, kHeadDim and kDimPadded.
+// Copies of tiles into shared memory. Included by an attention kernel below its constants and after
+// scores.cuh: uses scalar, kAlignment and kThreads.
 
-// Where the rows of a tile come from: address() is the current row's, which must not be read unless it is valid.
+// Where the rows of a tile come from: address() is the current row's, which must not be read unless it is
+// valid.
 
 struct StridedRows {
   const scalar* row;
@@ -900,8 +923,8 @@ struct PagedRows {
 };
 
 // The rows of k or v from key `key` of a sequence on.
-__device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch, int kv_head,
-                                         const scalar* tensor, const i64 (&stride)[3], int key) {
+__device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch,
+                                         int kv_head, const scalar* tensor, const i64 (&stride)[3], int key) {
   const scalar* const first = tensor + kv_head * stride[2];
   if constexpr (kPaged) {
     return PagedRows{first,
@@ -917,8 +940,8 @@ __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& 
 }
 
 // The queries of a tile, from the sequence's row `row` on.
-__device__ __forceinline__ auto query_rows(const Arguments& args, const Sequence& sequence, int batch, int head,
-                                           int row) {
+__device__ __forceinline__ auto query_rows(const Arguments& args, const Sequence& sequence, int batch,
+                                           int head, int row) {
   const i64(&stride)[3] = args.q_stride;
   const scalar* const first = args.q + batch * stride[0] + sequence.first_q * stride[1] + head * stride[2];
   if constexpr (kPackedHeads > 1) {
@@ -966,12 +989,12 @@ __device__ __forceinline__ void copy_tile(u32 tile, Rows rows, int valid_rows) {
   }
 }
 
-// The columns between kHeadDim and kDimPadded of a tile; no copy ever writes them.
-template <int kRows, int kPitch>
+// The columns between kColumns and the next multiple of 16 of a tile; no copy ever writes them.
+template <int kRows, int kColumns, int kPitch>
 __device__ __forceinline__ void zero_padding(scalar* tile) {
-  if constexpr (kDimPadded != kHeadDim) {
+  if constexpr (kColumns % 16 != 0) {
     for (int r = threadIdx.x; r < kRows; r += kThreads)
-      *reinterpret_cast<uint4*>(tile + r * kPitch + kHeadDim) = uint4{};
+      *reinterpret_cast<uint4*>(tile + r * kPitch + kColumns) = uint4{};
   }
 }
 
@@ -1299,8 +1322,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         sequence.seqlen_k - tile * kBlockN);
   };
 
-  zero_padding<kBlockM, kPitchQ>(tile_q);
-  zero_padding<kStages * kBlockN, kPitchK>(tiles_k);
+  zero_padding<kBlockM, kHeadDim, kPitchQ>(tile_q);
+  zero_padding<kStages * kBlockN, kHeadDim, kPitchK>(tiles_k);
   const int last = tiles.end - 1;
   if (last >= tiles.first) {
     copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q),

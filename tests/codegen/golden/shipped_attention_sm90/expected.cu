@@ -86,6 +86,9 @@ __device__ __forceinline__ u32 pack<bf16>(float low, float high) {
   return y;
 }
 
+inline constexpr float kLog2E = 1.4426950408889634f;
+inline constexpr float kLn2 = 0.6931471805599453f;
+
 // 2^x; flushes subnormals to zero; 2^-inf is 0. Relative error 2^-22.
 __device__ __forceinline__ float exp2_approx(float x) {
   float y;
@@ -614,9 +617,6 @@ __device__ __forceinline__ TileRange visible_tiles(const Arguments& args, const 
 // A fragment is what a lane holds of 16 rows and N / 4 tiles of 8 keys, as the multiplications leave it:
 // s[4 * j + 2 * r + c] is row lane / 4 + 8 * r, key 8 * j + 2 * (lane % 4) + c.
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-
 constexpr bool kBias = device::is_given<bias_scalar>;
 // Whether the scale comes before the maximum is taken, because it may turn scores around. Otherwise the
 // softmax multiplies by softmax_scale, which it does for nothing as part of its subtraction of the maximum.
@@ -732,9 +732,9 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
   }
 }
 
-// Turns q . k into scores, in units of 1 / softmax_scale. `key` is the tile's first one.
+// Softcap, or a scale that may be negative: what happens to q . k before anything is added to it.
 template <int N>
-__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+__device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
     const float factor = args.scale / args.softcap;
 #pragma unroll
@@ -745,12 +745,25 @@ __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, cons
 #pragma unroll
     for (int i = 0; i < N; ++i) s[i] *= factor;
   }
+}
+
+// ALiBi and bias. `key` is the tile's first one.
+template <int N>
+__device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
+                                          int key) {
   if constexpr (kAlibi) add_alibi(s, rows, key);
   if constexpr (kBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
     add_bias<bias_scalar>(s, rows, 1, key, factor);
   }
+}
+
+// Turns q . k into scores, in units of 1 / softmax_scale.
+template <int N>
+__device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
+  cap(s, args);
+  add_terms(s, args, rows, key);
 }
 
 // Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.

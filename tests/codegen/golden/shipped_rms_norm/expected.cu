@@ -83,6 +83,9 @@ __device__ __forceinline__ u32 pack<bf16>(float low, float high) {
   return y;
 }
 
+inline constexpr float kLog2E = 1.4426950408889634f;
+inline constexpr float kLn2 = 0.6931471805599453f;
+
 // 2^x; flushes subnormals to zero; 2^-inf is 0. Relative error 2^-22.
 __device__ __forceinline__ float exp2_approx(float x) {
   float y;

@@ -1,0 +1,132 @@
+// Probabilities and gradients of scores where the rows of a fragment are keys and its columns queries.
+// Included by attention_backward_keys after dropout.cuh: uses scalar, the features' flags and kBlockM.
+//
+// s[4 * j + 2 * r + c] is key lane / 4 + 8 * r of 16, query 8 * j + 2 * (lane % 4) + c of the tile.
+#pragma once
+
+// A warp's 16 keys and a tile of queries.
+struct ColumnPlace {
+  int batch, head;
+  int query;  // the first, a multiple of kBlockM
+  int key;    // the warp's first, a multiple of 16
+};
+
+// What becomes of the scores' gradients on the way back through softcap: the factors 1 - tanh^2.
+template <int N>
+struct CapSlopes {
+  float at[kSoftcap ? N : 1];
+};
+
+// The visible keys, ALiBi and bias of one query.
+struct Column {
+  int position;
+  KeyRange keys;
+  const bias_scalar* bias;
+};
+
+__device__ __forceinline__ Column column_of(const Arguments& args, const Sequence& sequence,
+                                            const ColumnPlace& place, int query) {
+  Column column;
+  column.position = query + sequence.shift;
+  column.keys = visible_keys(args, sequence, query);
+  if constexpr (kBias) {
+    column.bias = static_cast<const bias_scalar*>(args.bias) + place.batch * args.bias_stride[0] +
+                  place.head * args.bias_stride[1] + min(query, sequence.seqlen_q - 1) * args.bias_stride[2];
+  }
+  return column;
+}
+
+template <class T>
+__device__ __forceinline__ float bias_of(const T* bias, int key) {
+  return device::to_f32(bias[key]);
+}
+
+// Turns k . q into probabilities. `stats` is a lane's address of the queries' statistics in shared memory.
+template <int N>
+__device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slopes, const Arguments& args,
+                                              const Sequence& sequence, const ColumnPlace& place,
+                                              const RowStats* stats, bool whole) {
+  cap(s, args);
+  if constexpr (kSoftcap) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) slopes.at[i] = fmaf(-s[i], s[i], 1.0f);
+  }
+  const float scale = softmax_scale(args), factor = kLog2E / scale;
+  const float slope =
+      kAlibi
+          ? args.alibi_slopes[place.batch * args.slope_stride[0] + place.head * args.slope_stride[1]] * factor
+          : 0.0f;
+  const int lane = threadIdx.x % 32, first_key = place.key + lane / 4;
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const int local = 8 * j + lane % 4 * 2 + c;
+      const float lse = stats[local].lse;
+      const bool needs_column = kAlibi || kBias || !whole;
+      const Column column = needs_column ? column_of(args, sequence, place, place.query + local) : Column{};
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        float& x = s[4 * j + 2 * r + c];
+        const int key = first_key + 8 * r;
+        if constexpr (kAlibi) x = fmaf(-slope, fabsf(static_cast<float>(column.position - key)), x);
+        if constexpr (kBias) {
+          if (key < sequence.seqlen_k) x = fmaf(bias_of(column.bias, key), factor, x);
+        }
+        const bool seen = whole || (key >= column.keys.first && key < column.keys.end);
+        x = seen ? device::exp2_approx(fmaf(x, scale, -lse)) : 0.0f;
+      }
+    }
+  }
+}
+
+// Gives dropped probabilities a negative sign. The pattern belongs to fragments whose rows are queries
+// (dropout.cuh): the bytes of one lane there are those of 8 keys and 2 queries here, which other lanes hold.
+template <int N>
+__device__ __forceinline__ void mark_dropped(float (&p)[N], const Arguments& args, const ColumnPlace& place) {
+  const int lane = threadIdx.x % 32;
+  const bool second_half = place.key % 32 != 0;
+#pragma unroll
+  for (int j = 0; j < N / 4; j += 2) {
+    const uint4 bytes = dropout_bytes(args, {place.batch, place.head, place.query + 8 * j}, place.key);
+    const u32 words[2] = {second_half ? bytes.z : bytes.x,
+                          second_half ? bytes.w : bytes.y};  // of 8 keys each
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        const int owner = (lane % 4 * 2 + c) * 4 + lane / 8;  // row: the query % 8; columns: the key % 8
+        const u32 word = __shfl_sync(0xffffffffu, words[r], owner) >> (lane / 4 % 2 * 8);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {  // queries 8 to 15 are the lane's second row there
+          float& x = p[4 * (j + half) + 2 * r + c];
+          if (static_cast<int>(word >> (16 * half) & 0xff) > args.keep_threshold)
+            x = __uint_as_float(__float_as_uint(x) | 0x80000000u);
+        }
+      }
+    }
+  }
+}
+
+// Turns v . dout into ds, without dropped ones.
+template <int N>
+__device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)[N],
+                                                const CapSlopes<N>& slopes, const Arguments& args,
+                                                const RowStats* stats) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const float delta = stats[8 * j + lane % 4 * 2 + c].delta;
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const int i = 4 * j + 2 * r + c;
+        const bool dropped = kDropout && static_cast<int>(__float_as_uint(p[i])) < 0;
+        const float dp = dropped ? 0.0f : kDropout ? ds[i] * args.keep_scale : ds[i];
+        ds[i] = fabsf(p[i]) * (dp - delta);
+        if constexpr (kSoftcap) ds[i] *= slopes.at[i];
+      }
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// The vectors of a row, and where rows lie. Included by a kernel of the norm family below its constants: uses
+// scalar, kWidestBytes, kHidden, kAlignment, kThreadsPerRow, kRowsPerBlock, kCluster and kRowDims.
+#pragma once
+
+// Elements of all tensors are moved kVec at a time: as many as the widest of their types fills kAlignment
+// bytes with.
+__host__ __device__ constexpr int widest_vector(int elements) {
+  return kHidden % elements == 0 ? elements : widest_vector(elements / 2);
+}
+constexpr int kVec = widest_vector(kAlignment < 16 / kWidestBytes ? kAlignment : 16 / kWidestBytes);
+constexpr int kVecs = kHidden / kVec;              // vectors in a row
+constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
+constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
+
+// The rows of a tensor, of the first kRowDims dimensions; strides in elements, outermost first.
+struct RowStrides {
+  i64 stride[5];
+};
+
+// Where each of kCount tensors has its row number `row`.
+template <int kCount>
+__device__ __forceinline__ void row_offsets(i64 (&offset)[kCount], const i64 (&extent)[5],
+                                            const RowStrides (&strides)[kCount], i64 row) {
+#pragma unroll
+  for (int t = 0; t < kCount; ++t) offset[t] = 0;
+#pragma unroll
+  for (int d = kRowDims - 1; d >= 0; --d) {
+    const i64 index = d == 0 ? row : row % extent[d];
+    if (d != 0) row /= extent[d];
+#pragma unroll
+    for (int t = 0; t < kCount; ++t) offset[t] += index * strides[t].stride[d];
+  }
+}
+
+// This thread's place among those that share a row.
+__device__ __forceinline__ int row_lane() {
+  return blockIdx.x % kCluster * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
+}
+// Whether it has an i-th vector, and the first column of that. Known at compile time but for a ragged last
+// one.
+__device__ __forceinline__ bool has_vector(int lane, int i) {
+  return (i + 1) * kLanes <= kVecs || i * kLanes + lane < kVecs;
+}
+__device__ __forceinline__ int column_of(int lane, int i) {
+  return (i * kLanes + lane) * kVec;
+}
+
+// kVec values as f32.
+struct Values {
+  float at[kVec];
+};
+template <class T>
+__device__ __forceinline__ Values load_values(const T* src) {
+  const Vec<T, kVec> vector = load<T, kVec>(src);
+  Values values;
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) values.at[i] = to_f32(vector.at[i]);
+  return values;
+}
+template <class T>
+__device__ __forceinline__ Values stream_values(const T* src) {
+  const Vec<T, kVec> vector = load_streaming<T, kVec>(src);
+  Values values;
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) values.at[i] = to_f32(vector.at[i]);
+  return values;
+}
+template <class T>
+__device__ __forceinline__ void store_values(T* dst, const Values& values) {
+  Vec<T, kVec> vector;
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) vector.at[i] = from_f32<T>(values.at[i]);
+  store(dst, vector);
+}

@@ -1,0 +1,41 @@
+// The dimensions in front of the last one, merged: how row-wise kernels find their rows.
+#pragma once
+
+#include "sprue/tensor.h"
+
+namespace sprue::ops {
+
+inline constexpr int kMaxRowDims = kMaxRank - 1;
+
+/// Extents of the row dimensions, outermost first, and a tensor's strides of them, in elements. As the
+/// kernels have it.
+struct RowStrides {
+  long long stride[kMaxRowDims];
+};
+
+/// Writes the row dimensions of `count` tensors of one shape, merging those that follow each other without a
+/// gap in all of them; tensors without dimensions are not looked at. Returns how many remain; at least 1.
+template <int count>
+int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims],
+               RowStrides (&strides)[count]) {
+  const Extents& shape = *tensors[0];
+  const auto follows = [](long long outer, const Extents& extents, int i) {
+    long long block = 0;
+    return !__builtin_mul_overflow(extents.shape[i], extents.stride[i], &block) && outer == block;
+  };
+  int dims = 0;
+  for (int i = 0; i + 1 < shape.rank; ++i) {
+    if (shape.shape[i] == 1) continue;
+    bool merges = dims > 0;
+    for (int t = 0; t < count; ++t)
+      merges = merges && (tensors[t]->rank == 0 || follows(strides[t].stride[dims - 1], *tensors[t], i));
+    if (!merges) extent[dims++] = 1;
+    extent[dims - 1] *= shape.shape[i];
+    for (int t = 0; t < count; ++t)
+      strides[t].stride[dims - 1] = tensors[t]->rank == 0 ? 0 : tensors[t]->stride[i];
+  }
+  if (dims == 0) extent[dims++] = 1;
+  return dims;
+}
+
+}  // namespace sprue::ops

@@ -1,0 +1,61 @@
+// AttentionBackwardCall: one call of attention_backward with random tensors on the GPU, and its comparison
+// with the CPU.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/attention_call.h"
+#include "reference/attention_backward.h"
+
+namespace sprue::test {
+
+/// A call of attention with its gradients, as data. Gradients lie in memory as what they are gradients of.
+struct AttentionBackwardCase {
+  AttentionCase forward = {};
+  bool dbias = false, dslopes = false, dsinks = false;
+  bool bias_gradient_is_f32 = true;  ///< Else of the dtype of q.
+  bool deterministic = false;
+  bool own_workspace = false;  ///< The caller's; else the allocator's.
+
+  std::string print() const;
+};
+
+/// With every gradient that its features allow.
+AttentionBackwardCase all_gradients(const AttentionCase& forward);
+
+class AttentionBackwardCall {
+ public:
+  explicit AttentionBackwardCall(const AttentionBackwardCase& c);
+
+  AttentionBackward args() const;
+  /// Poisons outputs and workspace, and runs.
+  void run(Runtime& runtime, Stream stream = nullptr);
+  /// Compares all gradients with the truth, and looks at every row that no sequence has and at every guard
+  /// byte.
+  /// "" or what is wrong.
+  std::string fault() const;
+  std::vector<std::byte> result_bytes() const;  ///< Of all gradients.
+
+ private:
+  enum Gradient { kDq, kDk, kDv, kDbias, kDslopes, kDsinks, kGradients };
+
+  std::string fault_of_rows(Gradient gradient, const char* name, const Placement& placement,
+                            std::int64_t heads, std::int64_t channels, std::span<const double> truth,
+                            std::span<const float> naive) const;
+
+  AttentionBackwardCase case_;
+  Placement q_placement_, k_placement_;
+  AttentionValues values_;
+  std::vector<float> out_values_, dout_values_;
+  CaseTensors tensors_;
+  std::optional<DeviceTensor> dout_;
+  std::array<std::optional<DeviceTensor>, kGradients> gradients_;
+  driver::DeviceBuffer workspace_;
+};
+
+/// CHECKs each case. Kernels are compiled and cases checked several at a time.
+void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>& cases);
+
+}  // namespace sprue::test
