@@ -24,21 +24,26 @@ struct RunOptions {
   const Operator* op = nullptr;
   std::string random;
   const CLI::Option* random_option = nullptr;
-  std::map<std::string, std::string> inputs, outputs;  ///< Files, by name of the tensor.
-  std::map<std::string, const CLI::Option*> input_options;
+  std::map<std::string, std::string> inputs, outputs;  ///< Files, or "", by name of the tensor.
+  std::map<std::string, const CLI::Option*> tensor_options;
   std::map<std::string, std::string> values;  ///< Of keys, as text; dtype is one.
   std::map<std::string, bool> flags;          ///< Flags of keys that were given, or their --no- form.
   bool check = false, json = false;
   std::uint64_t seed = 1;
 
   bool is_random() const { return random_option->count() > 0; }
-  bool asks_for(const std::string& input) const { return input_options.at(input)->count() > 0; }
+  bool asks_for(const std::string& tensor) const { return tensor_options.at(tensor)->count() > 0; }
 };
 
 const Key* find_key(const Operator& op, const std::string& name) {
   const auto found =
       std::find_if(op.keys.begin(), op.keys.end(), [&](const Key& key) { return key.name == name; });
   return found == op.keys.end() ? nullptr : &*found;
+}
+
+/// Its tensor is left out unless the command line asks for it.
+bool is_off(const Key* key) {
+  return key != nullptr && key->otherwise == std::string("false");
 }
 
 /// "BATCHxSEQLENxHEADSxHEAD_DIM"
@@ -97,8 +102,7 @@ ordered_json given_shape(const RunOptions& options) {
   }
   for (const Output& output : options.op->outputs) {
     const Key* const key = find_key(*options.op, output.name);
-    const auto file = options.outputs.find(output.name);
-    const bool wanted = options.check || (file != options.outputs.end() && !file->second.empty());
+    const bool wanted = options.asks_for(output.name) || (options.check && output.checked);
     if (key != nullptr && wanted && !shape.contains(output.name)) shape[output.name] = true;
   }
   return shape;
@@ -148,20 +152,22 @@ int run(const RunOptions& options) {
 
 void add_tensors(CLI::App& command, RunOptions& options) {
   for (const Input& input : options.op->inputs) {
-    const Key* const key = find_key(*options.op, input.name);
-    const bool off = key != nullptr && key->otherwise == std::string("false");
+    const bool off = is_off(find_key(*options.op, input.name));
     CLI::Option* const option =
         command.add_option(option_name(input.name), options.inputs[input.name],
                            fmt::format("{}{}", input.help, off ? "; without FILE: made here" : ""));
     option->type_name("FILE");
     if (off) option->expected(0, 1);
-    options.input_options[input.name] = option;
+    options.tensor_options[input.name] = option;
   }
   for (const Output& output : options.op->outputs) {
-    command
-        .add_option(option_name(output.name), options.outputs[output.name],
-                    fmt::format("To write: {}", output.help))
-        ->type_name("FILE");
+    const bool off = is_off(find_key(*options.op, output.name));
+    CLI::Option* const option = command.add_option(
+        option_name(output.name), options.outputs[output.name],
+        fmt::format("To write: {}{}", output.help, off ? "; without FILE: made, not written" : ""));
+    option->type_name("FILE");
+    if (off) option->expected(0, 1);
+    options.tensor_options[output.name] = option;
   }
 }
 

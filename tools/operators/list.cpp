@@ -5,17 +5,25 @@
 
 #include "codegen/suggest.h"
 #include "operators/operator.h"
+#include "reference/scalar.h"
 #include "sprue/error.h"
 
 namespace sprue::tools {
 
 Operator attention_operator();
+Operator attention_backward_operator();
+Operator layer_norm_operator();
+Operator layer_norm_backward_operator();
 Operator rms_norm_operator();
+Operator rms_norm_backward_operator();
+Operator rope_operator();
 
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> all = {
-      attention_operator(),
-      rms_norm_operator(),
+      attention_operator(),  attention_backward_operator(),
+      layer_norm_operator(), layer_norm_backward_operator(),
+      rms_norm_operator(),   rms_norm_backward_operator(),
+      rope_operator(),
   };
   return all;
 }
@@ -61,6 +69,24 @@ std::vector<std::int64_t> parse_extents(const std::string& text) {
     start = end + 1;
   }
   return extents;
+}
+
+std::vector<std::int64_t> lengths_between(const std::string& name, const HostTensor& starts) {
+  require_rank(name, starts, 1, "[batch + 1]");
+  const std::vector<float> values = reference::widen(starts.bytes, starts.dtype);
+  std::vector<std::int64_t> lengths;
+  for (std::size_t i = 1; i < values.size(); ++i)
+    lengths.push_back(static_cast<std::int64_t>(values[i] - values[i - 1]));
+  if (lengths.empty() || values.front() != 0 || *std::min_element(lengths.begin(), lengths.end()) < 0) {
+    throw ArgumentError(fmt::format("{} must ascend from 0 and have at least 2 values", option_name(name)));
+  }
+  return lengths;
+}
+
+std::vector<float> starts_of(const std::vector<std::int64_t>& lengths) {
+  std::vector<float> starts = {0};
+  for (const std::int64_t length : lengths) starts.push_back(starts.back() + static_cast<float>(length));
+  return starts;
 }
 
 std::vector<std::string> row_cases() {

@@ -54,6 +54,7 @@ struct Input {
 struct Output {
   const char* name;
   const char* help;
+  bool checked = false;  ///< --check alone asks for it.
 };
 
 struct Operator {
@@ -89,6 +90,11 @@ std::vector<std::int64_t> parse_extents(const std::string& text);
 std::vector<std::string> row_cases();
 /// rows, hidden and dtype from the file of an input [..., hidden].
 void read_rows(const std::string& name, const Files& files, bool random, nlohmann::ordered_json& shape);
+
+/// {5, 17, 3} of a file of {0, 5, 22, 25}; ArgumentError unless it ascends from 0.
+std::vector<std::int64_t> lengths_between(const std::string& name, const HostTensor& starts);
+/// The other way.
+std::vector<float> starts_of(const std::vector<std::int64_t>& lengths);
 
 /// "--window-left"
 std::string option_name(const std::string& name);

@@ -37,7 +37,7 @@ Shape::Shape(const std::string& op, const std::vector<Key>& keys, ordered_json g
   }
 }
 
-const ordered_json Shape::value(const char* key) const {
+ordered_json Shape::value(const char* key) const {
   if (has(key)) return given_[key];
   const char* const otherwise = find(keys_, key)->otherwise;
   if (*otherwise == '\0')
@@ -73,6 +73,20 @@ std::string Shape::text(const char* key) const {
   const ordered_json result = value(key);
   if (!result.is_string()) refuse(key, "a string");
   return result.get<std::string>();
+}
+
+std::vector<std::int64_t> Shape::integers(const char* key, std::int64_t least) const {
+  if (!has(key)) return {};
+  const ordered_json given = value(key);
+  const ordered_json list = given.is_array() ? given : ordered_json::array({given});
+  std::vector<std::int64_t> result;
+  for (const ordered_json& item : list) {
+    if (!item.is_number_integer() || item < least)
+      refuse(key, fmt::format("a list of integers from {}", least));
+    result.push_back(item.get<std::int64_t>());
+  }
+  if (result.empty()) refuse(key, "a list that is not empty");
+  return result;
 }
 
 DType Shape::dtype(const char* key) const {

@@ -35,8 +35,10 @@ class Shape {
   float real(const char* key) const { return static_cast<float>(number(key)); }
   bool flag(const char* key) const;
   std::string text(const char* key) const;
+  /// A list, or one integer; empty if the key is not given.
+  std::vector<std::int64_t> integers(const char* key, std::int64_t least) const;
   DType dtype(const char* key = "dtype") const;
-  const nlohmann::ordered_json value(const char* key) const;
+  nlohmann::ordered_json value(const char* key) const;
 
   /// Throws the ArgumentError of a value that is not `wanted`.
   [[noreturn]] void refuse(const char* key, const std::string& wanted) const;

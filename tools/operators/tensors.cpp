@@ -60,6 +60,12 @@ Tensor Tensors::output(const std::string& name, DType dtype, const Extents& exte
   return entries_.emplace_back(Entry{name, true, tensor, std::move(buffer)}).tensor;
 }
 
+Tensor Tensors::scratch(const std::string& name, DType dtype, const std::vector<std::int64_t>& shape) {
+  output(name, dtype, shape);
+  entries_.back().output = false;
+  return entries_.back().tensor;
+}
+
 bool Tensors::has(const std::string& name) const {
   return find(name) != nullptr;
 }

@@ -37,6 +37,9 @@ class Tensors {
     return output(name, dtype, Extents(shape));
   }
 
+  /// What one call writes and another reads: not an output.
+  Tensor scratch(const std::string& name, DType dtype, const std::vector<std::int64_t>& shape);
+
   bool has(const std::string& name) const;
   /// What the GPU has now; nothing if there is no such tensor. Waits for the default stream alone.
   std::vector<float> values(const std::string& name) const;
@@ -45,7 +48,7 @@ class Tensors {
 
   /// Fills the outputs with NaN.
   void poison();
-  /// All inputs and outputs together.
+  /// All of them together.
   double bytes() const;
 
  private:
