@@ -22,8 +22,10 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 std::size_t bytes_of(NpyElement element) {
   switch (element) {
     case NpyElement::f64:
+    case NpyElement::i64:
       return 8;
     case NpyElement::f32:
+    case NpyElement::i32:
       return 4;
     case NpyElement::f16:
     case NpyElement::bits16:
@@ -47,11 +49,13 @@ ElementFormat element_format(std::string_view descr, std::string_view name) {
       if (type == "f4") return {NpyElement::f32, big_endian};
       if (type == "f8") return {NpyElement::f64, big_endian};
       if (type == "u2") return {NpyElement::bits16, big_endian};
+      if (type == "i4") return {NpyElement::i32, big_endian};
+      if (type == "i8") return {NpyElement::i64, big_endian};
     }
   }
   throw ArgumentError(
-      fmt::format("{}: the element type must be float16 ('<f2'), float32 ('<f4'), float64 ('<f8') or "
-                  "bfloat16 bits ('<V2' or '<u2'), but is '{}'",
+      fmt::format("{}: the element type must be float16 ('<f2'), float32 ('<f4'), float64 ('<f8'), "
+                  "bfloat16 bits ('<V2' or '<u2'), int32 ('<i4') or int64 ('<i8'), but is '{}'",
                   name, descr));
 }
 
@@ -116,11 +120,26 @@ DType natural_dtype(NpyElement element) {
       return DType::f16;
     case NpyElement::bits16:
       return DType::bf16;
+    case NpyElement::i32:
+    case NpyElement::i64:
+      return DType::i32;
     case NpyElement::f32:
     case NpyElement::f64:
       break;
   }
   return DType::f32;
+}
+
+std::vector<std::byte> halved(const std::vector<std::byte>& integers) {
+  std::vector<std::byte> result(integers.size() / 2);
+  for (std::size_t i = 0; i < result.size() / 4; ++i) {
+    std::int64_t value = 0;
+    std::memcpy(&value, &integers[8 * i], 8);
+    const auto narrow = static_cast<std::int32_t>(value);
+    if (narrow != value) throw ArgumentError(fmt::format("{} does not fit into 32 bits", value));
+    std::memcpy(&result[4 * i], &narrow, 4);
+  }
+  return result;
 }
 
 }  // namespace
@@ -161,7 +180,7 @@ NpyArray parse_npy(std::string_view bytes, std::string_view name) {
 }
 
 std::string encode_npy(const NpyArray& array) {
-  constexpr std::string_view kDescr[] = {"<f2", "<f4", "<f8", "<V2"};
+  constexpr std::string_view kDescr[] = {"<f2", "<f4", "<f8", "<V2", "<i4", "<i8"};
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
                                    kDescr[static_cast<std::size_t>(array.element)],
                                    fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
@@ -180,6 +199,14 @@ std::string encode_npy(const NpyArray& array) {
 HostTensor to_tensor(const NpyArray& array, std::optional<DType> wanted) {
   const DType natural = natural_dtype(array.element);
   HostTensor tensor{wanted.value_or(natural), array.shape, {}};
+  if ((natural == DType::i32) != (tensor.dtype == DType::i32)) {
+    throw ArgumentError(natural == DType::i32 ? "integers, but floating point is wanted"
+                                              : "floating point, but integers are wanted");
+  }
+  if (array.element == NpyElement::i64) {
+    tensor.bytes = halved(array.bytes);
+    return tensor;
+  }
   if (array.element != NpyElement::f64 && tensor.dtype == natural) {
     tensor.bytes = array.bytes;
     return tensor;
@@ -200,7 +227,8 @@ HostTensor to_tensor(const NpyArray& array, std::optional<DType> wanted) {
 }
 
 NpyArray to_npy(const HostTensor& tensor) {
-  constexpr NpyElement kElement[] = {NpyElement::f32, NpyElement::f16, NpyElement::bits16};  // by DType
+  constexpr NpyElement kElement[] = {NpyElement::f32, NpyElement::f16, NpyElement::bits16,
+                                     NpyElement::i32};  // by DType
   return {kElement[static_cast<std::size_t>(tensor.dtype)], tensor.shape, tensor.bytes};
 }
 
@@ -209,7 +237,12 @@ HostTensor read_npy(const std::filesystem::path& file, std::optional<DType> want
   if (!stream) throw ArgumentError(fmt::format("{}: cannot be opened", file.string()));
   const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
   if (stream.bad()) throw ArgumentError(fmt::format("{}: cannot be read", file.string()));
-  return to_tensor(parse_npy(bytes, file.string()), wanted);
+  const NpyArray array = parse_npy(bytes, file.string());
+  try {
+    return to_tensor(array, wanted);
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(fmt::format("{}: {}", file.string(), error.what()));
+  }
 }
 
 void write_npy(const std::filesystem::path& file, const HostTensor& tensor) {

@@ -61,7 +61,7 @@ TEST_CASE("npy: element types") {
   CHECK(values_of(with("<u2", raw<std::uint16_t>({0x3fc0}))) == std::vector<float>{1.5f});
   CHECK(values_of(with(">f4", std::string("\x3f\xc0\0\0", 4))) == std::vector<float>{1.5f});
   CHECK(values_of(with(">f2", std::string("\x3e\0", 2))) == std::vector<float>{1.5f});
-  for (const char* descr : {"<i4", "<c8", "|O", "<V4", "f4", "|f4", "", "<f16"}) {
+  for (const char* descr : {"<i2", "<c8", "|O", "<V4", "f4", "|f4", "", "<f16"}) {
     CHECK_THROWS_WITH(parse_npy(with(descr, "12345678"), "x.npy"),
                       Contains("x.npy: the element type must be"));
   }
@@ -117,8 +117,10 @@ TEST_CASE("npy: damage is refused") {
 }
 
 TEST_CASE("npy: every element type survives a round trip") {
-  for (const NpyElement element : {NpyElement::f16, NpyElement::f32, NpyElement::f64, NpyElement::bits16}) {
-    const std::size_t bytes = element == NpyElement::f64 ? 8 : element == NpyElement::f32 ? 4 : 2;
+  for (const NpyElement element : {NpyElement::f16, NpyElement::f32, NpyElement::f64, NpyElement::bits16,
+                                   NpyElement::i32, NpyElement::i64}) {
+    const bool wide = element == NpyElement::f64 || element == NpyElement::i64;
+    const std::size_t bytes = wide ? 8 : element == NpyElement::f32 || element == NpyElement::i32 ? 4 : 2;
     for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{}, {3}, {2, 0}, {2, 3, 4}}) {
       std::size_t count = 1;
       for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
@@ -132,6 +134,25 @@ TEST_CASE("npy: every element type survives a round trip") {
       CHECK(again.bytes == array.bytes);
     }
   }
+}
+
+TEST_CASE("npy: integers stay integers of 32 bits") {
+  const auto with = [](const std::string& descr, const std::string& data) {
+    return parse_npy(file("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2,), }", data),
+                     "x.npy");
+  };
+  const NpyArray wide = with("<i8", raw<std::int64_t>({-3, 70000}));
+  for (const NpyArray& array : {wide, with("<i4", raw<std::int32_t>({-3, 70000}))}) {
+    const HostTensor tensor = to_tensor(array, DType::i32);
+    CHECK(tensor.dtype == DType::i32);
+    CHECK(tensor.bytes.size() == 8);
+    CHECK(reference::widen(tensor.bytes, DType::i32) == std::vector<float>{-3, 70000});
+  }
+  CHECK(to_tensor(wide, std::nullopt).dtype == DType::i32);
+  CHECK_THROWS_WITH(to_tensor(wide, DType::bf16), Contains("floating point is wanted"));
+  CHECK_THROWS_WITH(to_tensor(with("<f4", raw<float>({1, 2})), DType::i32), Contains("integers are wanted"));
+  CHECK_THROWS_WITH(to_tensor(with("<i8", raw<std::int64_t>({1, std::int64_t{1} << 31})), std::nullopt),
+                    Contains("2147483648 does not fit"));
 }
 
 TEST_CASE("npy: conversion to a wanted dtype") {

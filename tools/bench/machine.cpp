@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/replay.h"
-#include "bench/workload.h"
 #include "driver/device.h"
 #include "driver/driver.h"
+#include "operators/tensors.h"
 #include "runtime/runtime_impl.h"
 
 namespace sprue::tools {
@@ -55,7 +55,8 @@ Machine this_machine(Runtime& runtime) {
 double copy_ceiling(Runtime& runtime, Stream stream) {
   constexpr std::size_t kBytes = std::size_t{1} << 30;
   RuntimeImpl& impl = runtime.impl();
-  const LoadedKernel& kernel = impl.load({kernel_id("copy"), driver::current_device(), {}}, stream, {"copy", {}});
+  const LoadedKernel& kernel =
+      impl.load({kernel_id("copy"), driver::current_device(), {}}, stream, {"copy", {}});
   const driver::DeviceBuffer from = random_buffer(kBytes / 2, DType::f16, 1), to(kBytes);
   const CopyParams params{to.data(), from.data(), kBytes / 16};
   const auto blocks = static_cast<unsigned>(params.vectors / kernel.launch.rows_per_block);

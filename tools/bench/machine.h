@@ -20,8 +20,8 @@ struct Machine {
 
 Machine this_machine(Runtime& runtime);
 
-/// GB/s of a kernel that copies 1 GiB on the current GPU, kernel_templates/bench/copy.cu, counting what is read and
-/// what is written.
+/// GB/s of a kernel that copies 1 GiB on the current GPU, kernel_templates/bench/copy.cu, counting what is
+/// read and what is written.
 double copy_ceiling(Runtime& runtime, Stream stream);
 
 /// TFLOPS of a kernel that does nothing but mma.sync on registers, kernel_templates/bench/mma_peak.cu. GPUs

@@ -92,18 +92,34 @@ void compile_all(RuntimeImpl& impl, const Problem& problem, std::vector<Candidat
 }
 
 /// ||result - wanted|| / ||wanted|| must be no more than rounding in another order explains. NaN is more.
-std::string why_wrong(const std::vector<float>& result, const std::vector<float>& wanted, DType dtype) {
+std::string why_wrong(const Result& result, const Result& wanted) {
   double difference = 0, size = 0;
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const double apart = static_cast<double>(result[i]) - wanted[i];
+  for (std::size_t i = 0; i < wanted.values.size(); ++i) {
+    if (result.values[i] == wanted.values[i]) continue;  // infinities too
+    const double apart = static_cast<double>(result.values[i]) - wanted.values[i];
     difference += apart * apart;
-    size += static_cast<double>(wanted[i]) * wanted[i];
   }
-  const double bound = dtype == DType::bf16 ? 1e-2 : dtype == DType::f16 ? 2e-3 : 1e-5;
+  for (const float value : wanted.values)
+    if (std::isfinite(value)) size += static_cast<double>(value) * value;
+  const double bound = wanted.dtype == DType::bf16 ? 1e-2 : wanted.dtype == DType::f16 ? 2e-3 : 1e-5;
   const double error = std::sqrt(difference / std::max(size, 1e-30));
-  return error <= bound
-             ? ""
-             : fmt::format("wrong result: relative error {:.1e}, at most {:.1e} is right", error, bound);
+  return error <= bound ? ""
+                        : fmt::format("wrong result: relative error of {} {:.1e}, at most {:.1e} is right",
+                                      wanted.output, error, bound);
+}
+
+std::string why_wrong(const std::vector<Result>& results, const std::vector<Result>& wanted) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const std::string fault = why_wrong(results[i], wanted[i]);
+    if (!fault.empty()) return fault;
+  }
+  return "";
+}
+
+bool complete(const std::vector<Result>& results) {
+  return std::none_of(results.begin(), results.end(), [](const Result& result) {
+    return std::any_of(result.values.begin(), result.values.end(), [](float x) { return std::isnan(x); });
+  });
 }
 
 /// What a candidate runs its shapes with.
@@ -174,11 +190,10 @@ class Contest {
     work.poison();
     work.launch(runtime, stream_, 0);
     driver::synchronize(stream_);
-    std::vector<float> result = work.result();
-    if (index != 0) return why_wrong(result, wanted_[shape], work.dtype);
-    const bool complete = std::none_of(result.begin(), result.end(), [](float x) { return std::isnan(x); });
-    wanted_[shape] = std::move(result);
-    return complete ? "" : "the baseline's result has values that are not numbers";
+    std::vector<Result> results = work.results();
+    if (index != 0) return why_wrong(results, wanted_[shape]);
+    wanted_[shape] = std::move(results);
+    return complete(wanted_[shape]) ? "" : "the baseline's result has values that are not numbers";
   }
 
   const RuntimeOptions& options_;
@@ -187,7 +202,7 @@ class Contest {
   const ScratchFile scratch_;
   const driver::StreamHandle stream_;
   std::deque<Workload> works_;
-  std::vector<std::vector<float>> wanted_;  // the baseline's results, by shape
+  std::vector<std::vector<Result>> wanted_;  // the baseline's results, by shape
   std::deque<Entrant> entrants_;
 };
 

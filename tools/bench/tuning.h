@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/cases.h"
 #include "core/values.h"
+#include "operators/operator.h"
 #include "sprue/runtime.h"
 
 namespace sprue::tools {

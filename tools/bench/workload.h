@@ -1,15 +1,19 @@
 // Workload: an operator at one shape with random tensors on the current GPU, ready to be launched.
 #pragma once
 
-#include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "bench/cases.h"
-#include "driver/memory.h"
-#include "sprue/ops.h"
+#include "operators/operator.h"
 
 namespace sprue::tools {
+
+struct Result {
+  std::string output;
+  DType dtype = DType::bf16;
+  std::vector<float> values;
+};
 
 struct Workload {
   double flops = 0;  ///< Of one launch, where arithmetic is the limit; else 0.
@@ -18,17 +22,14 @@ struct Workload {
   DType dtype = DType::bf16;
   std::function<KernelInfo(Runtime&)> prepare;
   std::function<void(Runtime&, Stream, int set)> launch;
-  std::function<void()> poison;                ///< Fills the output of set 0 with NaN.
-  std::function<std::vector<float>()> result;  ///< The output of set 0.
+  std::function<void()> poison;                  ///< Fills the outputs of set 0 with NaN.
+  std::function<std::vector<Result>()> results;  ///< The outputs of set 0.
 };
 
 /// CudaError when the tensors do not fit into the GPU's memory.
 Workload make_workload(const Case& shape);
 
-/// Normal values on the current GPU; beyond the first few million they repeat.
-driver::DeviceBuffer random_buffer(std::int64_t elements, DType dtype, std::uint64_t seed);
-
-/// 2 * pairs * (head_dim + head_dim_v), over the pairs of a query and a key that it sees.
-double attention_flops(const reference::AttentionShape& shape);
+/// Bytes of one set, that of the tensors unless the case knows better.
+double bytes_of(const Case& shape, const Tensors& tensors);
 
 }  // namespace sprue::tools

@@ -25,7 +25,8 @@ namespace {
 using nlohmann::ordered_json;
 
 struct BenchOptions {
-  std::string op, file;
+  const Operator* op = nullptr;
+  std::string file;
   std::vector<std::string> shapes;
   bool json = false;
 };
@@ -36,20 +37,21 @@ struct HostOptions {
 };
 
 std::vector<Case> chosen_cases(const BenchOptions& options) {
-  std::vector<Case> cases = options.file.empty() ? std::vector<Case>() : read_cases(options.op, options.file);
-  for (const std::string& text : options.shapes) cases.push_back(parse_case_text(options.op, text));
-  return cases.empty() ? default_cases(options.op) : cases;
+  std::vector<Case> cases =
+      options.file.empty() ? std::vector<Case>() : read_cases(*options.op, options.file);
+  for (const std::string& text : options.shapes) cases.push_back(parse_case_text(*options.op, text));
+  return cases.empty() ? default_cases(*options.op) : cases;
 }
 
 /// One line of the table.
-struct Result {
+struct Line {
   std::string shape, kernel;
   double median_us = 0, rate = 0, share = 0;  ///< `share` of the ceiling that limits the operator.
 };
 
 int run(const BenchOptions& options) {
   const std::vector<Case> cases = chosen_cases(options);
-  const bool is_attention = options.op == "attention";
+  const bool arithmetic = cases.front().flops != 0;
   Runtime runtime(runtime_options());
   const driver::StreamHandle stream;
   const double copy = copy_ceiling(runtime, stream);
@@ -61,12 +63,12 @@ int run(const BenchOptions& options) {
     return measured;
   };
 
-  std::vector<Result> results;
+  std::vector<Line> results;
   {
     Progress progress("measured", cases.size());
     for (const Case& shape : cases) {
       const Workload work = make_workload(shape);
-      Result result{.shape = describe(shape), .kernel = work.prepare(runtime).spec};
+      Line result{.shape = shape.text, .kernel = work.prepare(runtime).spec};
       const double limit = ceiling(work);
       result.median_us =
           Replay(stream, [&](Stream s, int i) { work.launch(runtime, s, i % work.sets); }).median_us();
@@ -79,27 +81,28 @@ int run(const BenchOptions& options) {
   }
 
   const Machine machine = this_machine(runtime);
-  const char* const unit = is_attention ? "TFLOPS" : "GB/s";
+  const char* const unit = arithmetic ? "TFLOPS" : "GB/s";
   if (options.json) {
     ordered_json json = machine.json();
-    json["operator"] = options.op;
+    json["operator"] = options.op->name;
     json["ceilings"]["copy_gb_per_s"] = copy;
     for (const DType dtype : {DType::f16, DType::bf16}) {
       const double measured = mma[static_cast<int>(dtype)];
       if (measured != 0) json["ceilings"][fmt::format("mma_sync_{}_tflops", name_of(dtype))] = measured;
     }
-    for (const Result& r : results) {
+    for (const Line& r : results) {
       json["results"].push_back({{"shape", r.shape},
                                  {"kernel", r.kernel},
                                  {"median_us", r.median_us},
-                                 {is_attention ? "tflops" : "gb_per_s", r.rate},
+                                 {arithmetic ? "tflops" : "gb_per_s", r.rate},
                                  {"share_of_ceiling", r.share}});
     }
     put_json(json);
     return 0;
   }
-  Table table({{"us", Column::right}, {unit, Column::right}, {"of ceiling", Column::right}, {options.op}});
-  for (const Result& r : results) {
+  Table table(
+      {{"us", Column::right}, {unit, Column::right}, {"of ceiling", Column::right}, {options.op->name}});
+  for (const Line& r : results) {
     table.add({fmt::format("{:.1f}", r.median_us), fmt::format("{:.1f}", r.rate),
                fmt::format("{:.1f} %", 100 * r.share), r.shape});
   }
@@ -144,11 +147,14 @@ int run_host(const HostOptions& options) {
   return 0;
 }
 
-void add_operator(CLI::App& command, const std::string& op, const std::string& summary) {
+void add_operator(CLI::App& command, const Operator& op) {
   const auto options = std::make_shared<BenchOptions>();
-  options->op = op;
-  CLI::App& on_op = add_command(command, op, summary, "");
-  on_op.add_option("--shapes", options->file, "FILE such as {\"" + op + "\": [{...}, ...]}");
+  options->op = &op;
+  CLI::App& on_op =
+      add_command(command, op.name, op.summary,
+                  fmt::format("  sprue bench {} --shape {}\nKeys of a shape, with their defaults:\n{}",
+                              op.name, op.cases.front(), help(op.keys)));
+  on_op.add_option("--shapes", options->file, "FILE such as {\"" + op.name + "\": [{...}, ...]}");
   on_op.add_option("--shape", options->shapes, "One shape, key=value,...; may be given several times");
   on_op.add_flag("--json", options->json, "Report as JSON");
   add_runtime_options(on_op);
@@ -160,22 +166,18 @@ void add_operator(CLI::App& command, const std::string& op, const std::string& s
 void setup_bench(CLI::App& app) {
   CLI::App& command = add_command(
       app, "bench", "Measure an operator on this GPU, or Sprue on the host",
-      std::string("  sprue bench attention --shape seqlen=8192,heads=16,head_dim=128,causal=true\n"
-                  "  sprue bench rms_norm --shapes shapes.json --json\n"
-                  "  sprue bench host\n"
-                  "Keys of a shape, with their defaults:\n") +
-          kCaseHelp +
-          "Times are medians by device events over replays of a CUDA graph, on random input. Attention "
-          "counts\n"
-          "2 * pairs * (head_dim + head_dim_v) operations, where pairs are those of a query and a key that "
-          "it sees\n"
-          "(causal: about half), as a share of what a kernel of nothing but mma.sync reaches. rms_norm "
-          "counts every\n"
-          "byte read and written once, as a share of a copy of 1 GiB; its tensors rotate so that none stays "
-          "in L2.\n");
+      "  sprue bench attention --shape seqlen=8192,heads=16,head_dim=128,causal=true\n"
+      "  sprue bench rms_norm --shapes shapes.json --json\n"
+      "  sprue bench host\n"
+      "`sprue bench OPERATOR --help` lists the keys of its shapes. Times are medians by device events over\n"
+      "replays of a CUDA graph, on random input. Attention counts 2 * pairs * (head_dim + head_dim_v)\n"
+      "operations, where pairs are those of a query and a key that it sees (causal: about half), as a share "
+      "of\n"
+      "what a kernel of nothing but mma.sync reaches. Where memory is the limit every byte counts once, read "
+      "or\n"
+      "written, as a share of a copy of 1 GiB; tensors rotate so that none stays in L2.\n");
   command.require_subcommand(1);
-  add_operator(command, "attention", "Forward attention, in TFLOPS");
-  add_operator(command, "rms_norm", "Forward RMS norm, in GB/s");
+  for (const Operator& op : operators()) add_operator(command, op);
 
   const auto host = std::make_shared<HostOptions>();
   CLI::App& on_host =

@@ -1,6 +1,6 @@
 // sprue run: an operator on NumPy files or random input; its time and, on request, a check against the CPU.
 #include "command.h"
-#include "commands/run_options.h"
+#include "commands/run_operator.h"
 
 namespace sprue::tools {
 
@@ -13,8 +13,7 @@ void setup_run(CLI::App& app) {
       "Files may be float16, float32, float64, and bfloat16 as '<V2' or '<u2'; bf16 is written as\n"
       "'<V2', which ml_dtypes reads: numpy.load(\"o.npy\").view(ml_dtypes.bfloat16)\n");
   command.require_subcommand(1);
-  setup_run_attention(command);
-  setup_run_rms_norm(command);
+  for (const Operator& op : operators()) setup_run_operator(command, op);
 }
 
 }  // namespace sprue::tools

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "exit_codes.h"
@@ -25,15 +26,16 @@ ordered_json json_of(const RunReport& report) {
                        {"origin", report.kernel.origin},
                        {"median_us", report.median_us},
                        {report.rate_unit == "TFLOPS" ? "tflops" : "gb_per_s", report.rate}};
-  if (report.check) json["check"] = json_of(*report.check);
-  if (report.lse_check) json["lse_check"] = json_of(*report.lse_check);
+  for (const Check& check : report.checks)
+    json[check.output == "output" ? "check" : check.output + "_check"] = json_of(check.comparison);
   json["written"] = report.written;
   return json;
 }
 
-std::string line_of(const char* what, const std::optional<Comparison>& check) {
-  if (!check) return "";
-  return fmt::format("  check   {}: {}, {}\n", what, check->print(), check->passed() ? "passed" : "FAILED");
+std::string line_of(const Check& check) {
+  const Comparison& comparison = check.comparison;
+  return fmt::format("  check   {}: {}, {}\n", check.output, comparison.print(),
+                     comparison.passed() ? "passed" : "FAILED");
 }
 
 std::string text_of(const RunReport& report) {
@@ -42,7 +44,7 @@ std::string text_of(const RunReport& report) {
   text += fmt::format("  kernel  {}, {}\n", kernel.spec, kernel.architecture);
   text += kernel.origin == "compiled" ? fmt::format("  origin  compiled in {:.0f} ms\n", kernel.compile_ms)
                                       : fmt::format("  origin  {}\n", kernel.origin);
-  text += line_of("output", report.check) + line_of("lse", report.lse_check);
+  for (const Check& check : report.checks) text += line_of(check);
   for (const std::string& file : report.written) text += fmt::format("  wrote   {}\n", file);
   return text +
          fmt::format("  time    {:.1f} us, {:.1f} {}\n", report.median_us, report.rate, report.rate_unit);
@@ -56,8 +58,8 @@ int tell(const RunReport& report, bool as_json) {
   } else {
     put(text_of(report));
   }
-  const bool passed =
-      report.check.value_or(Comparison{}).passed() && report.lse_check.value_or(Comparison{}).passed();
+  const bool passed = std::all_of(report.checks.begin(), report.checks.end(),
+                                  [](const Check& check) { return check.comparison.passed(); });
   return passed ? kOk : kCheckFailed;
 }
 

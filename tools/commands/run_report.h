@@ -1,11 +1,10 @@
 // What `sprue run` found out, and how it is told.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "reference/compare.h"
+#include "operators/operator.h"
 #include "sprue/runtime.h"
 
 namespace sprue::tools {
@@ -16,7 +15,7 @@ struct RunReport {
   KernelInfo kernel;
   std::string shape = {};
   double median_us = 0, rate = 0;
-  std::optional<reference::Comparison> check = {}, lse_check = {};
+  std::vector<Check> checks = {};
   std::vector<std::string> written = {};  ///< Files.
 };
 

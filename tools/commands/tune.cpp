@@ -31,8 +31,9 @@ struct TuneOptions {
 };
 
 std::vector<Case> chosen_cases(const TuneOptions& options) {
-  std::vector<Case> cases = options.file.empty() ? std::vector<Case>() : read_cases(options.op, options.file);
-  for (const std::string& text : options.shapes) cases.push_back(parse_case_text(options.op, text));
+  const Operator& op = find_operator(options.op);
+  std::vector<Case> cases = options.file.empty() ? std::vector<Case>() : read_cases(op, options.file);
+  for (const std::string& text : options.shapes) cases.push_back(parse_case_text(op, text));
   if (cases.empty()) throw ArgumentError("--shapes or --shape must give at least one shape to tune for");
   return cases;
 }
@@ -76,7 +77,7 @@ ordered_json report_of(const Outcome& outcome) {
   ordered_json json = {{"kernel", outcome.problem.spec.kernel},
                        {"problem", to_json(outcome.problem.spec.problem)},
                        {"architecture", outcome.problem.architecture}};
-  for (const Case& shape : outcome.problem.shapes) json["shapes"].push_back(describe(shape));
+  for (const Case& shape : outcome.problem.shapes) json["shapes"].push_back(shape.text);
   json["winner"] = to_json(outcome.candidates[outcome.winner].schedule);
   for (const Candidate& candidate : outcome.candidates) {
     ordered_json item = {{"schedule", to_json(candidate.schedule)}};
@@ -126,15 +127,13 @@ void setup_tune(CLI::App& app) {
   const auto options = std::make_shared<TuneOptions>();
   CLI::App& command = add_command(
       app, "tune", "Measure the schedules of an operator on this GPU and write the winners to JSON",
-      std::string(
-          "  sprue tune attention --shape seqlen=8192,heads=16,head_dim=128,causal=true --out h100.json\n"
-          "  sprue tune rms_norm --shapes shapes.json --max-candidates 40 --report all.json\n"
-          "Shapes that run the same kernel share a schedule: the winner is the fastest by the geometric mean "
-          "of\n"
-          "their times. --shapes takes {\"rms_norm\": [{\"rows\": 4096, \"hidden\": 8192}]}; keys and "
-          "defaults:\n") +
-          kCaseHelp);
-  command.add_option("OPERATOR", options->op, "attention or rms_norm")->required();
+      "  sprue tune attention --shape seqlen=8192,heads=16,head_dim=128,causal=true --out h100.json\n"
+      "  sprue tune rms_norm --shapes shapes.json --max-candidates 40 --report all.json\n"
+      "Shapes that run the same kernel share a schedule: the winner is the fastest by the geometric mean of\n"
+      "their times. --shapes takes {\"rms_norm\": [{\"rows\": 4096, \"hidden\": 8192}]}; `sprue bench "
+      "OPERATOR\n"
+      "--help` lists the keys.\n");
+  command.add_option("OPERATOR", options->op, "Such as attention or rms_norm")->required();
   command.add_option("--shapes", options->file, "FILE of shapes");
   command.add_option("--shape", options->shapes, "One shape, key=value,...; may be given several times");
   command.add_option("--out", options->out, "FILE that the winners are merged into (tuned.json)");
