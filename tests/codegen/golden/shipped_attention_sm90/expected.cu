@@ -202,13 +202,6 @@ __device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
   *reinterpret_cast<R*>(dst) = reinterpret_cast<const R&>(value);
 }
 
-// dst[0, 4) += x, each by itself; dst is 16-byte aligned (sm_90 and later).
-__device__ __forceinline__ void add_global(float* dst, float4 x) {
-  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(dst), "f"(x.x), "f"(x.y), "f"(x.z),
-               "f"(x.w)
-               : "memory");
-}
-
 }  // namespace device
 
 // Reductions across lanes and warps.
