@@ -103,7 +103,9 @@ Sandbox::Sandbox() {
   write("templates/toy/slow.json", kSlowManifest);
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    if (!text.starts_with("SPRUE_") || text.starts_with("SPRUE_NVRTC=") || text.starts_with("SPRUE_EMULATED_")) environment_.push_back(text);
+    if (!text.starts_with("SPRUE_") || text.starts_with("SPRUE_NVRTC=") ||
+        text.starts_with("SPRUE_EMULATED_"))
+      environment_.push_back(text);
   }
   set("HOME", path_.string());
   set("XDG_CACHE_HOME", "");

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Draws the figures of attention_table.py: attention_forward.png, attention_ratio.png and attention_features.png.
+"""Draws the figures of attention_table.py: attention_forward.png, attention_ratio.png and attention_features.png, and
+of compare_pytorch.py: memory_bound.png.
 
     python3 -m pip install matplotlib        # a virtual environment will do
     python3 tools/bench/plot.py all.json     # into tools/bench/plots; --out for another directory
 
-Several files are merged as attention_table.py --merge does. A plot of which there are no figures is not drawn.
+Several files of attention_table.py are merged as its --merge does. A plot of which there are no figures is not drawn.
 """
 
 import argparse
@@ -152,16 +153,46 @@ def draw_features(report):
     return figure
 
 
+def draw_memory(report):
+    """Shares of the copy ceiling over the cases: a panel per operator."""
+    colors = {"sprue": COLORS["sprue"], "eager": "#9a9a9a", "compiled": COLORS["flash"]}
+    operators = {name: rows for name, rows in report["operators"].items() if rows}
+    columns = min(3, len(operators))
+    lines = -(-len(operators) // columns)
+    figure, grid = plt.subplots(lines, columns, figsize=(3.6 * columns, 2.4 * lines + 0.6), sharey=True, squeeze=False,
+                                layout="constrained")
+    for axes in grid.flat[len(operators):]:
+        axes.set_visible(False)
+    for axes, (operator, rows) in zip(grid.flat, operators.items()):
+        for name, color in colors.items():
+            points = [(at, 100 * row[name]["gb_per_s"] / report["copy_gb_per_s"])
+                      for at, row in enumerate(rows.values()) if name in row]
+            if points:
+                axes.plot(*zip(*points), marker="o", markersize=3.5, color=color, label=name)
+        tidy(axes)
+        axes.set_title(operator, fontsize=9)
+        axes.set_xticks(range(len(rows)), list(rows), fontsize=7, rotation=60)
+        axes.set_ylim(bottom=0)
+    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), fontsize=8,
+                  frameon=False)
+    figure.supylabel("% of the copy ceiling", fontsize=9)
+    return figure
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", type=pathlib.Path, help="JSON of attention_table.py")
+    parser.add_argument("files", nargs="+", type=pathlib.Path, help="JSON of attention_table.py and compare_pytorch.py")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "plots", help="directory")
     args = parser.parse_args()
     try:
-        report = report_of.merge([json.loads(path.read_text(encoding="utf-8")) for path in args.files])
+        files = [json.loads(path.read_text(encoding="utf-8")) for path in args.files]
+        report = report_of.merge([file for file in files if "operators" not in file])
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"plot.py: {error}")
     args.out.mkdir(parents=True, exist_ok=True)
+    for memory in (file for file in files if "operators" in file):
+        save(draw_memory(memory), {"runs": [memory["run"]]}, args.out / "memory_bound.png")
     if report["table"]:
         save(draw_forward(report["table"]), report, args.out / "attention_forward.png")
         if any(report_of.speedup(row, "sprue", "cudnn") for row in report["table"].values()):

@@ -1,6 +1,6 @@
 """Sprue's C API for the scripts beside this file, which need no more than libsprue.so and this checkout.
 
-The structs are read from sprue/sprue.h, so members are set by the names that they have there; one that is not set is
+The structs are read from sprue/sprue.h and the headers in sprue/c, so members are set by the names that they have there; one that is not set is
 0, its default.
 """
 
@@ -10,7 +10,7 @@ import re
 
 import torch
 
-HEADER = pathlib.Path(__file__).resolve().parents[2] / "src/include/sprue/sprue.h"
+HEADERS = pathlib.Path(__file__).resolve().parents[2] / "src/include/sprue"
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.int32: 3}
 WINDOW_LEFT, WINDOW_RIGHT = 1, 2  # sprue_windows
 C_TYPES = {"int": ctypes.c_int, "size_t": ctypes.c_size_t, "float": ctypes.c_float, "double": ctypes.c_double,
@@ -37,7 +37,14 @@ def structs(header):
     return {name: kind for name, kind in types.items() if name not in C_TYPES}
 
 
-STRUCTS = structs(HEADER.read_text(encoding="utf-8"))
+def arguments(header):
+    """{operator: name of its struct}: {"rms_norm_backward": "sprue_norm_backward_args"}."""
+    return dict(re.findall(r"int sprue_(\w+)\(sprue_runtime\* runtime,\s*const (\w+_args)\* args", header))
+
+
+# Alphabetically, a header follows those whose structs it uses.
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in (HEADERS / "sprue.h", *sorted((HEADERS / "c").glob("*.h"))))
+STRUCTS, ARGUMENTS = structs(TEXT), arguments(TEXT)
 
 
 def view(t):
@@ -65,14 +72,21 @@ class Sprue:
     def version(self):
         return self.library.sprue_version().decode()
 
-    def repeatable(self, operator, **members):
-        """`operator` with its arguments packed: a function without arguments that launches it."""
-        args = STRUCTS[f"sprue_{operator}_args"]()
+    def arguments(self, operator, **members):
+        """The operator's struct. The tensors must outlive it."""
+        if operator not in ARGUMENTS:
+            raise RuntimeError(f"the headers in {HEADERS} have no sprue_{operator}")
+        args = STRUCTS[ARGUMENTS[operator]]()
         args.struct_size = ctypes.sizeof(args)
         for name, value in members.items():
             if name not in dict(args._fields_):
-                raise RuntimeError(f"sprue_{operator}_args of {HEADER} has no member {name}")
+                raise RuntimeError(f"{ARGUMENTS[operator]} has no member {name}")
             setattr(args, name, view(value) if isinstance(value, torch.Tensor) else value)
+        return args
+
+    def repeatable(self, operator, **members):
+        """`operator` with its arguments packed: a function without arguments that launches it."""
+        args = self.arguments(operator, **members)
         function = getattr(self.library, f"sprue_{operator}")
 
         def call(args=args, tensors=members):  # both live as long as the call
