@@ -7,7 +7,7 @@ using namespace sprue;
 
 namespace {
 
-constexpr auto f32 = DType::f32, f16 = DType::f16, bf16 = DType::bf16;
+constexpr auto f16 = DType::f16, bf16 = DType::bf16;
 
 /// [6, 64] bf16, y apart from x; every test changes one thing.
 RmsNorm good() {
