@@ -29,9 +29,12 @@ std::size_t bytes_of(NpyElement element) {
       return 4;
     case NpyElement::f16:
     case NpyElement::bits16:
+      return 2;
+    case NpyElement::u8:
+    case NpyElement::i8:
       break;
   }
-  return 2;
+  return 1;
 }
 
 struct ElementFormat {
@@ -44,6 +47,8 @@ ElementFormat element_format(std::string_view descr, std::string_view name) {
     const bool big_endian = descr[0] == '>';
     const std::string_view type = descr.substr(1);
     if (type == "V2") return {NpyElement::bits16, big_endian};
+    if (type == "u1" || type == "b1") return {NpyElement::u8, false};
+    if (type == "i1") return {NpyElement::i8, false};
     if (descr[0] != '|') {
       if (type == "f2") return {NpyElement::f16, big_endian};
       if (type == "f4") return {NpyElement::f32, big_endian};
@@ -55,7 +60,8 @@ ElementFormat element_format(std::string_view descr, std::string_view name) {
   }
   throw ArgumentError(
       fmt::format("{}: the element type must be float16 ('<f2'), float32 ('<f4'), float64 ('<f8'), "
-                  "bfloat16 bits ('<V2' or '<u2'), int32 ('<i4') or int64 ('<i8'), but is '{}'",
+                  "bfloat16 bits ('<V2' or '<u2'), int32 ('<i4'), int64 ('<i8'), int8 ('|i1'), uint8 ('|u1') or "
+                  "bool ('|b1'), but is '{}'",
                   name, descr));
 }
 
@@ -123,6 +129,10 @@ DType natural_dtype(NpyElement element) {
     case NpyElement::i32:
     case NpyElement::i64:
       return DType::i32;
+    case NpyElement::u8:
+      return DType::u8;
+    case NpyElement::i8:
+      return DType::i8;
     case NpyElement::f32:
     case NpyElement::f64:
       break;
@@ -130,14 +140,39 @@ DType natural_dtype(NpyElement element) {
   return DType::f32;
 }
 
-std::vector<std::byte> halved(const std::vector<std::byte>& integers) {
-  std::vector<std::byte> result(integers.size() / 2);
-  for (std::size_t i = 0; i < result.size() / 4; ++i) {
-    std::int64_t value = 0;
-    std::memcpy(&value, &integers[8 * i], 8);
-    const auto narrow = static_cast<std::int32_t>(value);
-    if (narrow != value) throw ArgumentError(fmt::format("{} does not fit into 32 bits", value));
-    std::memcpy(&result[4 * i], &narrow, 4);
+bool is_integer(DType dtype) {
+  return dtype == DType::i32 || dtype == DType::i64 || dtype == DType::u8 || dtype == DType::i8;
+}
+
+template <class Integer>
+std::int64_t integer_at(const std::byte* place) {
+  Integer value = 0;
+  std::memcpy(&value, place, sizeof value);
+  return value;
+}
+
+std::int64_t integer_at(const NpyArray& array, std::size_t i) {
+  const std::byte* const place = &array.bytes[i * bytes_of(array.element)];
+  switch (array.element) {
+    case NpyElement::i64: return integer_at<std::int64_t>(place);
+    case NpyElement::u8: return integer_at<std::uint8_t>(place);
+    case NpyElement::i8: return integer_at<std::int8_t>(place);
+    default: return integer_at<std::int32_t>(place);
+  }
+}
+
+// The integers' low bytes, from which `dtype` must give the same number again.
+std::vector<std::byte> integers_as(const NpyArray& array, DType dtype) {
+  const std::size_t bytes = size_of(dtype);
+  const std::int64_t shift = 64 - 8 * static_cast<std::int64_t>(bytes);
+  std::vector<std::byte> result(array.bytes.size() / bytes_of(array.element) * bytes);
+  for (std::size_t i = 0; i < result.size() / bytes; ++i) {
+    const std::int64_t value = integer_at(array, i);
+    const auto top = static_cast<std::uint64_t>(value) << shift;
+    const std::int64_t again = dtype == DType::u8 ? static_cast<std::int64_t>(top >> shift)
+                                                  : static_cast<std::int64_t>(top) >> shift;
+    if (again != value) throw ArgumentError(fmt::format("{} does not fit into {}", value, name_of(dtype)));
+    std::memcpy(&result[i * bytes], &value, bytes);
   }
   return result;
 }
@@ -180,7 +215,7 @@ NpyArray parse_npy(std::string_view bytes, std::string_view name) {
 }
 
 std::string encode_npy(const NpyArray& array) {
-  constexpr std::string_view kDescr[] = {"<f2", "<f4", "<f8", "<V2", "<i4", "<i8"};
+  constexpr std::string_view kDescr[] = {"<f2", "<f4", "<f8", "<V2", "<i4", "<i8", "|u1", "|i1"};
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
                                    kDescr[static_cast<std::size_t>(array.element)],
                                    fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
@@ -199,15 +234,16 @@ std::string encode_npy(const NpyArray& array) {
 HostTensor to_tensor(const NpyArray& array, std::optional<DType> wanted) {
   const DType natural = natural_dtype(array.element);
   HostTensor tensor{wanted.value_or(natural), array.shape, {}};
-  if ((natural == DType::i32) != (tensor.dtype == DType::i32)) {
-    throw ArgumentError(natural == DType::i32 ? "integers, but floating point is wanted"
-                                              : "floating point, but integers are wanted");
+  const bool e4m3_bits = array.element == NpyElement::u8 && tensor.dtype == DType::e4m3;
+  if (!e4m3_bits && is_integer(natural) != is_integer(tensor.dtype)) {
+    throw ArgumentError(is_integer(natural) ? "integers, but floating point is wanted"
+                                            : "floating point, but integers are wanted");
   }
-  if (array.element == NpyElement::i64) {
-    tensor.bytes = halved(array.bytes);
+  if (is_integer(tensor.dtype)) {
+    tensor.bytes = integers_as(array, tensor.dtype);
     return tensor;
   }
-  if (array.element != NpyElement::f64 && tensor.dtype == natural) {
+  if (e4m3_bits || (array.element != NpyElement::f64 && tensor.dtype == natural)) {
     tensor.bytes = array.bytes;
     return tensor;
   }
@@ -227,8 +263,8 @@ HostTensor to_tensor(const NpyArray& array, std::optional<DType> wanted) {
 }
 
 NpyArray to_npy(const HostTensor& tensor) {
-  constexpr NpyElement kElement[] = {NpyElement::f32, NpyElement::f16, NpyElement::bits16,
-                                     NpyElement::i32};  // by DType
+  constexpr NpyElement kElement[] = {NpyElement::f32, NpyElement::f16, NpyElement::bits16, NpyElement::i32,
+                                     NpyElement::u8,  NpyElement::i8,  NpyElement::i64,    NpyElement::u8};  // by DType
   return {kElement[static_cast<std::size_t>(tensor.dtype)], tensor.shape, tensor.bytes};
 }
 

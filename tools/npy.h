@@ -24,7 +24,7 @@ struct HostTensor {
 
 /// How the file keeps an element. `bits16` is '<V2' or '<u2': how bfloat16 is kept, which NumPy does not
 /// know.
-enum class NpyElement { f16, f32, f64, bits16, i32, i64 };
+enum class NpyElement { f16, f32, f64, bits16, i32, i64, u8, i8 };
 
 /// A file's content, always row-major and little endian, whatever the file's order was.
 struct NpyArray {
@@ -38,8 +38,9 @@ NpyArray parse_npy(std::string_view bytes, std::string_view name);
 /// The bytes of a file, with '<V2' for bits16.
 std::string encode_npy(const NpyArray& array);
 
-/// f16, f32 and i32 stay, f64 becomes f32, bits16 bf16 and i64 i32; then converted to `wanted` where given.
-/// ArgumentError for integers where floating point is wanted, and the other way round, and for large ones.
+/// f16, f32, i32, u8 and i8 stay, f64 becomes f32, bits16 bf16 and i64 i32; then converted to `wanted` where given.
+/// The bits of e4m3 are kept as u8. ArgumentError for integers where floating point is wanted, and the other way round,
+/// and for integers that `wanted` does not hold.
 HostTensor to_tensor(const NpyArray& array, std::optional<DType> wanted);
 NpyArray to_npy(const HostTensor& tensor);
 

@@ -7,7 +7,9 @@ namespace {
 
 static_assert(SPRUE_MAX_RANK == kMaxRank);
 static_assert(SPRUE_F32 == static_cast<int>(DType::f32) && SPRUE_F16 == static_cast<int>(DType::f16) &&
-              SPRUE_BF16 == static_cast<int>(DType::bf16) && SPRUE_I32 == static_cast<int>(DType::i32));
+              SPRUE_BF16 == static_cast<int>(DType::bf16) && SPRUE_I32 == static_cast<int>(DType::i32) &&
+              SPRUE_U8 == static_cast<int>(DType::u8) && SPRUE_I8 == static_cast<int>(DType::i8) &&
+              SPRUE_I64 == static_cast<int>(DType::i64) && SPRUE_E4M3 == static_cast<int>(DType::e4m3));
 
 thread_local std::string last_error;
 
@@ -30,10 +32,9 @@ std::size_t checked_size(const char* name, std::size_t given, std::size_t known)
 }
 
 Tensor tensor_of(const char* name, const sprue_tensor& tensor) {
-  if (tensor.dtype < SPRUE_F32 || tensor.dtype > SPRUE_I32) {
-    throw ArgumentError(fmt::format(
-        "{}.dtype must be SPRUE_F32 (0), SPRUE_F16 (1), SPRUE_BF16 (2) or SPRUE_I32 (3), but is {}", name,
-        tensor.dtype));
+  if (tensor.dtype < SPRUE_F32 || tensor.dtype > SPRUE_E4M3) {
+    throw ArgumentError(fmt::format("{}.dtype must be a sprue_dtype from SPRUE_F32 (0) to SPRUE_E4M3 (7), but is {}",
+                                    name, tensor.dtype));
   }
   if (tensor.rank < 0 || tensor.rank > SPRUE_MAX_RANK) {
     throw ArgumentError(fmt::format("{}.rank must be 0 to {}, but is {}", name, SPRUE_MAX_RANK, tensor.rank));

@@ -18,7 +18,19 @@ std::int64_t product(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-std::size_t size_of(DType dtype) { return dtype == DType::f32 || dtype == DType::i32 ? 4 : 2; }
+std::size_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::i64: return 8;
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f16:
+    case DType::bf16: return 2;
+    case DType::u8:
+    case DType::i8:
+    case DType::e4m3: break;
+  }
+  return 1;
+}
 
 const char* name_of(DType dtype) {
   switch (dtype) {
@@ -26,6 +38,10 @@ const char* name_of(DType dtype) {
     case DType::f16: return "f16";
     case DType::bf16: return "bf16";
     case DType::i32: return "i32";
+    case DType::u8: return "u8";
+    case DType::i8: return "i8";
+    case DType::i64: return "i64";
+    case DType::e4m3: return "e4m3";
   }
   return "unknown";
 }

@@ -23,7 +23,7 @@ void check_spec(const TensorMapSpec& spec) {
   const auto element_bytes = static_cast<std::int64_t>(size_of(spec.dtype));
   require(tensor.rank >= 1 && tensor.rank <= kMaxTensorMapRank,
           "the tensor must have 1 to {} dimensions, but has {}", kMaxTensorMapRank, tensor.rank);
-  require(spec.dtype != DType::i32, "dtype must be f32, f16 or bf16, but is {}", name_of(spec.dtype));
+  require(is_float(spec.dtype), "dtype must be f32, f16 or bf16, but is {}", name_of(spec.dtype));
   require(spec.data && std::bit_cast<std::uintptr_t>(spec.data) % 16 == 0,
           "data must be 16-byte aligned, but is {}", spec.data);
   const int last = tensor.rank - 1;
@@ -57,10 +57,9 @@ CUtensorMapDataType type_of(DType dtype) {
       return CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
     case DType::bf16:
       return CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
-    case DType::i32:
-      break;
+    default:
+      throw ArgumentError("[tensor_map] dtype must be f32, f16 or bf16");
   }
-  throw ArgumentError("[tensor_map] dtype must be f32, f16 or bf16");
 }
 
 CUtensorMapSwizzle swizzle_of(int bytes) {

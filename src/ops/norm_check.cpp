@@ -5,10 +5,6 @@ namespace {
 
 constexpr std::int64_t kMaxHidden = 1 << 20;
 
-bool is_float(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
-}
-
 }  // namespace
 
 void check_rows(const char* op, const View& x, bool with_data) {

@@ -1,6 +1,9 @@
 // Shapes, strides and contiguity.
 #include "sprue/tensor.h"
 
+#include <string>
+#include <tuple>
+
 #include "sprue/error.h"
 #include "support/catch.h"
 
@@ -19,8 +22,14 @@ TEST_CASE("a shape alone is row-major") {
 }
 
 TEST_CASE("every dtype has a size and a name") {
-  CHECK((size_of(DType::f32) == 4 && size_of(DType::i32) == 4 && size_of(DType::f16) == 2 && size_of(DType::bf16) == 2));
-  CHECK(std::string(name_of(DType::i32)) == "i32");
+  const std::tuple<DType, std::size_t, std::string> dtypes[] = {
+      {DType::f32, 4, "f32"}, {DType::f16, 2, "f16"}, {DType::bf16, 2, "bf16"}, {DType::i32, 4, "i32"},
+      {DType::u8, 1, "u8"},   {DType::i8, 1, "i8"},   {DType::i64, 8, "i64"},   {DType::e4m3, 1, "e4m3"}};
+  for (const auto& [dtype, size, name] : dtypes) {
+    CHECK(size_of(dtype) == size);
+    CHECK(name_of(dtype) == name);
+    CHECK(is_float(dtype) == (name == "f32" || name == "f16" || name == "bf16"));
+  }
 }
 
 TEST_CASE("strides decide contiguity; extents of one do not count") {

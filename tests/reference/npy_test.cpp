@@ -118,9 +118,9 @@ TEST_CASE("npy: damage is refused") {
 
 TEST_CASE("npy: every element type survives a round trip") {
   for (const NpyElement element : {NpyElement::f16, NpyElement::f32, NpyElement::f64, NpyElement::bits16,
-                                   NpyElement::i32, NpyElement::i64}) {
-    const bool wide = element == NpyElement::f64 || element == NpyElement::i64;
-    const std::size_t bytes = wide ? 8 : element == NpyElement::f32 || element == NpyElement::i32 ? 4 : 2;
+                                   NpyElement::i32, NpyElement::i64, NpyElement::u8, NpyElement::i8}) {
+    constexpr std::size_t kBytes[] = {2, 4, 8, 2, 4, 8, 1, 1};
+    const std::size_t bytes = kBytes[static_cast<std::size_t>(element)];
     for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{}, {3}, {2, 0}, {2, 3, 4}}) {
       std::size_t count = 1;
       for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
@@ -136,7 +136,7 @@ TEST_CASE("npy: every element type survives a round trip") {
   }
 }
 
-TEST_CASE("npy: integers stay integers of 32 bits") {
+TEST_CASE("npy: integers stay integers") {
   const auto with = [](const std::string& descr, const std::string& data) {
     return parse_npy(file("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2,), }", data),
                      "x.npy");
@@ -152,7 +152,27 @@ TEST_CASE("npy: integers stay integers of 32 bits") {
   CHECK_THROWS_WITH(to_tensor(wide, DType::bf16), Contains("floating point is wanted"));
   CHECK_THROWS_WITH(to_tensor(with("<f4", raw<float>({1, 2})), DType::i32), Contains("integers are wanted"));
   CHECK_THROWS_WITH(to_tensor(with("<i8", raw<std::int64_t>({1, std::int64_t{1} << 31})), std::nullopt),
-                    Contains("2147483648 does not fit"));
+                    Contains("2147483648 does not fit into i32"));
+  CHECK(reference::widen(to_tensor(wide, DType::i64).bytes, DType::i64) == std::vector<float>{-3, 70000});
+  CHECK_THROWS_WITH(to_tensor(wide, DType::u8), Contains("-3 does not fit into u8"));
+
+  const NpyArray unsigned_bytes = with("|u1", raw<std::uint8_t>({255, 1})), flags = with("|b1", raw<std::uint8_t>({0, 1}));
+  CHECK(to_tensor(unsigned_bytes, std::nullopt).dtype == DType::u8);
+  CHECK(reference::widen(to_tensor(unsigned_bytes, DType::i32).bytes, DType::i32) == std::vector<float>{255, 1});
+  CHECK(reference::widen(to_tensor(flags, DType::u8).bytes, DType::u8) == std::vector<float>{0, 1});
+  CHECK_THROWS_WITH(to_tensor(unsigned_bytes, DType::i8), Contains("255 does not fit into i8"));
+  CHECK(to_tensor(unsigned_bytes, DType::e4m3).bytes == unsigned_bytes.bytes);
+  const NpyArray signed_bytes = with("|i1", raw<std::int8_t>({-128, 5}));
+  CHECK(reference::widen(to_tensor(signed_bytes, std::nullopt).bytes, DType::i8) == std::vector<float>{-128, 5});
+}
+
+TEST_CASE("npy: a tensor of every dtype survives being written") {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::i32, DType::u8, DType::i8, DType::i64, DType::e4m3}) {
+    const HostTensor tensor{dtype, {3}, reference::narrow(std::vector<float>{1, 2, 100}, dtype)};
+    const HostTensor again = to_tensor(parse_npy(encode_npy(to_npy(tensor)), "x.npy"), dtype);
+    CHECK(again.dtype == dtype);
+    CHECK(reference::widen(again.bytes, dtype) == reference::widen(tensor.bytes, dtype));
+  }
 }
 
 TEST_CASE("npy: conversion to a wanted dtype") {

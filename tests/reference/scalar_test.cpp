@@ -1,4 +1,4 @@
-// f16 and bf16 on the host: every bit pattern, rounding to nearest even, and random input.
+// f16, bf16 and e4m3 on the host: every bit pattern, rounding to nearest even, and random input.
 #include "reference/scalar.h"
 
 #include <cmath>
@@ -51,8 +51,29 @@ TEST_CASE("bf16 rounds to nearest even") {
   CHECK(std::isnan(bf16_value(bf16_bits(-NAN))));
 }
 
+TEST_CASE("e4m3 rounds to nearest even and saturates") {
+  int wrong = 0;
+  for (std::uint8_t low = 0; low < 0x7e; ++low) {
+    const auto high = static_cast<std::uint8_t>(low + 1);
+    const float a = e4m3_value(low), b = e4m3_value(high), middle = (a + b) / 2;
+    wrong += !(a < b);
+    wrong += e4m3_bits(a) != low;
+    wrong += e4m3_bits(-a) != (low | 0x80);
+    wrong += e4m3_bits(middle) != (low % 2 == 0 ? low : high);
+    wrong += e4m3_bits(std::nextafter(middle, a)) != low;
+    wrong += e4m3_bits(std::nextafter(middle, b)) != high;
+  }
+  CHECK(wrong == 0);
+  CHECK(e4m3_value(0x38) == 1);
+  CHECK(e4m3_value(0x7e) == 448);
+  CHECK(e4m3_value(0x01) == 0x1p-9f);
+  CHECK(e4m3_bits(500) == 0x7e);
+  CHECK(e4m3_bits(-INFINITY) == 0xfe);
+  CHECK(std::isnan(e4m3_value(e4m3_bits(NAN))));
+}
+
 TEST_CASE("narrow and widen are inverse") {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::e4m3}) {
     const auto values = random_normal(1000, 3, dtype);
     CHECK(widen(narrow(values, dtype), dtype) == values);
     CHECK(narrow({}, dtype).empty());
@@ -67,6 +88,10 @@ TEST_CASE("integers travel as floats") {
   CHECK(bytes[8] == std::byte{7});
   CHECK(widen(bytes, DType::i32) == values);
   CHECK(rounded(7, DType::i32) == 7);
+  CHECK(widen(narrow(values, DType::i64), DType::i64) == values);
+  const std::vector<float> bytes_apart = {0, 1, 127};
+  for (const DType dtype : {DType::u8, DType::i8}) CHECK(widen(narrow(bytes_apart, dtype), dtype) == bytes_apart);
+  CHECK(widen(narrow(std::vector<float>{-128}, DType::i8), DType::i8) == std::vector<float>{-128});
 }
 
 TEST_CASE("random input is normal, and the same for the same seed") {

@@ -1,5 +1,5 @@
-// f32, f16 and bf16 values on the host: rounded to nearest even, and arrays of them as bytes. Integers of i32
-// travel as floats, which hold them exactly up to 2^24.
+// Values of every dtype on the host: rounded to nearest even, and arrays of them as bytes. Integers travel as
+// floats, which hold them exactly up to 2^24.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,10 @@ namespace sprue::reference {
 
 std::uint16_t f16_bits(float value);
 std::uint16_t bf16_bits(float value);
+std::uint8_t e4m3_bits(float value);  ///< Beyond 448, and for infinities, that of 448.
 float f16_value(std::uint16_t bits);
 float bf16_value(std::uint16_t bits);
+float e4m3_value(std::uint8_t bits);
 
 /// The value of `dtype` that is nearest; ties go to the even one.
 float rounded(float value, DType dtype);

@@ -102,7 +102,16 @@ SPRUE_API int sprue_runtime_counters(const sprue_runtime* runtime, sprue_counter
 
 #define SPRUE_MAX_RANK 6
 
-typedef enum sprue_dtype { SPRUE_F32 = 0, SPRUE_F16 = 1, SPRUE_BF16 = 2, SPRUE_I32 = 3 } sprue_dtype;
+typedef enum sprue_dtype {
+  SPRUE_F32 = 0,
+  SPRUE_F16 = 1,
+  SPRUE_BF16 = 2,
+  SPRUE_I32 = 3,
+  SPRUE_U8 = 4,
+  SPRUE_I8 = 5,
+  SPRUE_I64 = 6,
+  SPRUE_E4M3 = 7
+} sprue_dtype;
 
 /* All zero means "not given". Strides are in elements. */
 typedef struct sprue_tensor {

@@ -17,12 +17,16 @@ namespace sprue {
 /// A CUDA stream; `CUstream` and `cudaStream_t` both convert. nullptr is the default stream.
 using Stream = CUstream_st*;
 
-enum class DType : std::uint8_t { f32, f16, bf16, i32 };
+/// e4m3: 4 bits of exponent, 3 of mantissa, no infinities, 448 at most (Micikevicius et al. 2022, arXiv:2209.05433).
+enum class DType : std::uint8_t { f32, f16, bf16, i32, u8, i8, i64, e4m3 };
 
-/// 4 or 2.
+/// In bytes.
 SPRUE_API std::size_t size_of(DType dtype);
-/// "f32", "f16", "bf16" or "i32".
+/// As it is spelt above: "f32", say.
 SPRUE_API const char* name_of(DType dtype);
+
+/// f32, f16 or bf16: what operators compute with.
+constexpr bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
 
 inline constexpr int kMaxRank = 6;
 
