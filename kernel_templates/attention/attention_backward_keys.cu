@@ -161,7 +161,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       probabilities(p[t], slopes[t], forward, sequence, here, tile_stats, whole);
       if constexpr (kDropout) mark_dropped(p[t], forward, here);
 #pragma unroll
-      for (int i = 0; i < kScores; ++i) ds[t][i] = kDropout ? fmaxf(p[t][i], 0.0f) : p[t][i];
+      for (int i = 0; i < kScores; ++i) ds[t][i] = kept_or_zero(p[t][i]);
       apply_slopes(p[t], slopes[t]);
     }
     pack(packed, ds);

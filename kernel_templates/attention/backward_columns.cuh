@@ -129,6 +129,11 @@ __device__ __forceinline__ void mark_dropped(float (&p)[N], const Arguments& arg
   }
 }
 
+// A probability as mark_dropped() leaves it, 0 if it is dropped. NaN is kept, as fmaxf would not.
+__device__ __forceinline__ float kept_or_zero(float p) {
+  return kDropout && static_cast<int>(__float_as_uint(p)) < 0 ? 0.0f : p;
+}
+
 // From here on probabilities are factors of gradients alone: softcap's are multiplied into them.
 template <int N>
 __device__ __forceinline__ void apply_slopes(float (&p)[N], const CapSlopes<N>& slopes) {

@@ -131,6 +131,5 @@ __device__ __forceinline__ void pack(u32 (&packed)[kScores / 2], const float (&x
 __device__ __forceinline__ void pack_kept(u32 (&packed)[kScores / 2], const float (&p)[kScores]) {
 #pragma unroll
   for (int i = 0; i < kScores / 2; ++i)
-    packed[i] = kDropout ? device::pack<scalar>(fmaxf(p[2 * i], 0.0f), fmaxf(p[2 * i + 1], 0.0f))
-                         : device::pack<scalar>(p[2 * i], p[2 * i + 1]);
+    packed[i] = device::pack<scalar>(kept_or_zero(p[2 * i]), kept_or_zero(p[2 * i + 1]));
 }

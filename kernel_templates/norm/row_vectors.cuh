@@ -12,7 +12,7 @@ constexpr int kVecs = kHidden / kVec;              // vectors in a row
 constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
 constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
 
-// The rows of a tensor, of the first kRowDims dimensions; strides in elements, outermost first.
+// How far apart a tensor's rows lie: strides of its first kRowDims dimensions, in elements, outermost first.
 struct RowStrides {
   i64 stride[5];
 };
@@ -36,8 +36,7 @@ __device__ __forceinline__ void row_offsets(i64 (&offset)[kCount], const i64 (&e
 __device__ __forceinline__ int row_lane() {
   return blockIdx.x % kCluster * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
 }
-// Whether it has an i-th vector, and the first column of that. Known at compile time but for a ragged last
-// one.
+// Whether it has an i-th vector, known at compile time but for a ragged last one; and the first column of that.
 __device__ __forceinline__ bool has_vector(int lane, int i) {
   return (i + 1) * kLanes <= kVecs || i * kLanes + lane < kVecs;
 }

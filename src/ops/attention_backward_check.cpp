@@ -81,7 +81,9 @@ void check(const AttentionBackward& args, const AttentionLayout& layout, const A
                               {"cu_seqlens_k", forward.cu_seqlens_k},
                               {"seqused_q", forward.seqused_q},
                               {"seqused_k", forward.seqused_k}};
-  const ops::View* const outputs[] = {&views.dq, &views.dk, &views.dv, &dbias, &dslopes, &dsinks};
+  const Tensor scratch(args.workspace, DType::f32, {static_cast<std::int64_t>(args.workspace_bytes / sizeof(float))});
+  const ops::View workspace("workspace", scratch);
+  const ops::View* const outputs[] = {&views.dq, &views.dk, &views.dv, &dbias, &dslopes, &dsinks, &workspace};
   for (const ops::View* const* a = std::begin(outputs); a != std::end(outputs); ++a) {
     if ((*a)->data == nullptr) continue;
     for (const ops::View* input : {&views.dout, &q, &k, &v, &out, &lse}) ops::check_apart(kOp, **a, *input);

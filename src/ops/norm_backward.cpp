@@ -15,6 +15,7 @@
 namespace sprue {
 namespace {
 
+constexpr std::int64_t kMaxHidden = 131072;  // what a cluster's registers hold of a row
 constexpr char kKernel[] = "norm_backward", kSumKernel[] = "norm_backward_sum";
 
 /// The kernels' arguments, as the templates declare them.
@@ -67,6 +68,9 @@ void check(const NormBackward& args, const Views& views, bool with_data) {
   const char* const op = args.op;
   const ops::ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
   ops::check_rows(op, dy, with_data);
+  const std::int64_t hidden = dy.extent(dy.extents.rank - 1);
+  SPRUE_CHECK(op, hidden <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}", kMaxHidden,
+              hidden);
   ops::check_rows_like(op, dx, dy, false, output);
   ops::check_rows_like(op, z, dy, true, input);
   SPRUE_CHECK(op, std::isfinite(args.eps) && args.eps >= 0, "eps must be finite and not negative, but is {}",

@@ -44,6 +44,7 @@ class AttentionBackwardCall {
   /// "" or what is wrong.
   std::string fault() const;
   std::vector<std::byte> result_bytes() const;  ///< Of all gradients.
+  std::vector<float> dv_values() const { return values_of(kDv); }
 
  private:
   enum Gradient { kDq, kDk, kDv, kDbias, kDslopes, kDsinks, kGradients };

@@ -136,6 +136,19 @@ TEST_CASE("attention_backward: the workspace is aligned") {
   CHECK(refusal(args) == "[attention_backward] workspace must be aligned to 256 bytes, but is at 0x2800008");
 }
 
+TEST_CASE("attention_backward: the workspace overlaps nothing") {
+  const auto overlapping = [](const void* data) {
+    AttentionBackward args = gradients_of(good());
+    args.workspace = const_cast<void*>(data);
+    args.workspace_bytes = 1 << 16;
+    return refusal(args);
+  };
+  CHECK(overlapping(good().k.data) == "[attention_backward] workspace must not overlap k, but they share memory");
+  CHECK(overlapping(good().lse.data) == "[attention_backward] workspace must not overlap lse, but they share memory");
+  CHECK(overlapping(gradients_of(good()).dk.data) ==
+        "[attention_backward] workspace must not overlap dk, but they share memory");
+}
+
 TEST_CASE("attention_backward: the workspace is as large as was asked for") {
   AttentionBackward args = gradients_of(good());
   args.workspace = address(std::uintptr_t{40} << 20);

@@ -1,4 +1,5 @@
 // attention_backward on the GPU: every feature alone, and after attention itself.
+#include <algorithm>
 #include <cmath>
 
 #include "ops/attention_backward_call.h"
@@ -68,6 +69,24 @@ TEST_CASE("attention_backward: dropout", "[gpu][emulated]") {
     cases.push_back(all_gradients(c));
   }
   check_gradients(shared_runtime(), cases);
+}
+
+TEST_CASE("attention_backward: dropout does not hide queries that are NaN", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  AttentionBackwardCase c;
+  c.forward = sequences(70, 100, 64, false, DType::bf16);
+  c.forward.shape.dropout = {.probability = 0.17f, .seed = 42, .offset = 1000};
+  c.forward.magnitude = NAN;
+  for (const bool portable : {false, true}) {
+    AttentionBackwardCall call(c);
+    call.set_portable(portable);
+    call.poison(shared_runtime());
+    call.run(shared_runtime());
+    driver::synchronize_device();
+    const std::vector<float> dv = call.dv_values();
+    const auto finite = std::count_if(dv.begin(), dv.end(), [](float x) { return std::isfinite(x); });
+    CHECK(finite == 0);
+  }
 }
 
 TEST_CASE("attention_backward: after attention itself", "[gpu][emulated]") {

@@ -134,6 +134,10 @@ TEST_CASE("rms_norm_backward: what it refuses") {
   CHECK(refused_backward([](Args& a) {
           a.dresidual = tensor(1, {4, 64}, f32);
         }) == "[rms_norm_backward] dx must not overlap dresidual, but they share memory");
+  CHECK(refused_backward([](Args& a) {
+          a.dx = tensor(1, {4, 131073});
+          a.dy = tensor(2, {4, 131073});
+        }) == "[rms_norm_backward] hidden, the last extent of dy, must be at most 131072, but is 131073");
   CHECK(refused_backward([](Args& a) { a.dweight = tensor(6, {64}); }) ==
         "[rms_norm_backward] dweight must not overlap dbias, but they share memory");
 }

@@ -51,7 +51,8 @@ SPRUE_API KernelInfo prepare(Runtime& runtime, const LayerNorm& args);
 ///   dx = dresidual = dz,   dweight = sum over rows of dy * n,   dbias = sum over rows of dy
 ///
 /// r is computed anew from z. All results have the same bits in every repetition: sums over rows are in an order that
-/// depends on the shape and the device alone. hidden is at most 131072.
+/// depends on the shape and the device alone. hidden is at most 131072. dweight and dbias take scratch memory from the
+/// allocator of the runtime's options, a row of f32 for every block of the launch.
 struct RmsNormBackward {
   Tensor dx;                        ///< [..., hidden], dtype of dy; may be dy itself.
   ConstTensor dy;                   ///< [..., hidden], f32 | f16 | bf16.
