@@ -9,8 +9,8 @@ namespace sprue {
 namespace {
 
 /// Columns of v and out that one tile computes: what the template calls kBlockV.
-int block_v(const AttentionProblem& problem, const LoadedKernel& kernel) {
-  const int parts = kernel.launch.blocks_per_row;
+int block_v(const AttentionProblem& problem) {
+  const int parts = (problem.head_dim_v + 255) / 256;
   return (problem.head_dim_v / 8 + parts - 1) / parts * 8;
 }
 
@@ -45,6 +45,12 @@ bool has_tensor_maps(const AttentionViews& views) {
   return has_tensor_map(views.q) && has_tensor_map(views.k) && has_tensor_map(views.v);
 }
 
+bool pages_fit(const AttentionProblem& problem, int page_size) {
+  constexpr int kAlignment = 128;  // bytes; every tile has a multiple of 16 keys, so pages alone can miss it
+  const int narrowest = std::min(swizzle_bytes(problem.head_dim), swizzle_bytes(block_v(problem)));
+  return page_size % (kAlignment / narrowest) == 0;
+}
+
 bool tiles_differ(const AttentionProblem& problem) {
   return problem.causal || problem.chunk || problem.varlen;
 }
@@ -66,7 +72,7 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
                                 const LoadedKernel& kernel, std::uint32_t* counter) {
   AttentionSm90Params params;
   const int tile = kernel.launch.keys_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
-  const int of_tile_v = block_v(problem, kernel);
+  const int of_tile_v = block_v(problem);
   params.box_rows = layout.paged ? std::gcd(arguments.page_size, tile) : tile;
   params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);

@@ -2,14 +2,11 @@
 #include "ops/tile_map.h"
 
 namespace sprue {
-namespace {
 
 int swizzle_bytes(int columns) {
   const int padded = (columns + 15) / 16 * 16;
   return padded % 64 == 0 ? 128 : padded % 32 == 0 ? 64 : 32;
 }
-
-}  // namespace
 
 TileMap::TileMap(const void* data, DType dtype) {
   spec_.data = data;

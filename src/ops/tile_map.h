@@ -8,6 +8,10 @@
 
 namespace sprue {
 
+/// How wide a copy of a tile of so many columns is: as wide as leaves no 16 of them unused. What the templates call
+/// swizzle_of.
+int swizzle_bytes(int columns);
+
 /// A map of dimensions added outermost first. Strides of extents of 1 mean nothing and must still be legal.
 class TileMap {
  public:
@@ -16,8 +20,7 @@ class TileMap {
   TileMap(const void* data, DType dtype);
   /// `box` elements of it are copied at once.
   TileMap& dimension(std::int64_t extent, std::int64_t stride, int box);
-  /// The last dimension. Copies are as wide as leaves no 16 of `of_tile` columns unused: what the templates
-  /// call swizzle_of.
+  /// The last dimension; copies are as wide as swizzle_bytes(of_tile).
   driver::TensorMap columns(int extent, int of_tile);
 
  private:

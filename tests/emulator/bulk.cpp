@@ -80,10 +80,7 @@ Request request_of(Warp& w, const Instruction& in, int lane, bool is_tensor) {
     if (r.map.magic != TensorMap::kMagic) fault("there is no tensor map at {:#x}", r.global);
     if (r.map.rank != in.width)
       fault("a copy of a box of {} dimensions from a tensor map of {}", in.width, r.map.rank);
-    // PTX asks for 128 bytes; boxes that begin inside of a swizzled tile are known to work.
-    const u64 alignment = r.map.swizzle_bytes == 0 ? 128 : r.map.swizzle_bytes;
-    if (r.shared % alignment != 0)
-      fault("a box at {:#x} of shared memory is not aligned to {} bytes", r.shared, alignment);
+    if (r.shared % 128 != 0) fault("a box at {:#x} of shared memory is not aligned to 128 bytes", r.shared);
     r.bytes = r.map.box_bytes();
   } else if (r.bytes % 16 != 0 || r.shared % 16 != 0 || r.global % 16 != 0) {
     fault("a bulk copy of {} bytes between {:#x} and {:#x} of shared memory: all must be multiples of 16",

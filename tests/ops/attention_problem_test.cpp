@@ -254,6 +254,17 @@ TEST_CASE("attention: heads share a tile where sequences are short") {
   CHECK(pack(args) == 1);
 }
 
+TEST_CASE("attention: pages of few keys begin where tensor maps can write") {
+  const auto fits = [](int head_dim, int head_dim_v, int page_size) {
+    return pages_fit({.head_dim = head_dim, .head_dim_v = head_dim_v}, page_size);
+  };
+  CHECK((fits(64, 64, 1) && fits(128, 128, 1) && fits(192, 128, 1) && fits(64, 512, 1) && fits(256, 256, 1)));
+  CHECK((!fits(96, 96, 1) && fits(96, 96, 2) && !fits(96, 96, 17)));  // rows of 64 bytes
+  CHECK((!fits(72, 72, 2) && fits(72, 72, 4) && fits(72, 72, 48)));   // rows of 32 bytes
+  CHECK((!fits(128, 80, 1) && fits(128, 80, 16)));
+  CHECK(!fits(64, 264, 1));  // two tiles of 136 columns
+}
+
 TEST_CASE("attention: tensor maps take aligned tensors that run forwards") {
   CHECK(problem(good()).sm90);
   CHECK(problem(packed()).sm90);

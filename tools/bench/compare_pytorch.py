@@ -41,13 +41,14 @@ def cases_of(args, operator):
 
 
 def copy_ceiling(rounds):
-    """GB/s of a copy of 1 GiB, read + written."""
+    """GB/s of a copy of 1 GiB, read + written: the faster of the driver's and of an elementwise kernel."""
     import torch
     from timing import interleaved
 
     source = torch.randn(1 << 29, device="cuda", dtype=torch.float16)
     target = torch.empty_like(source)
-    us = interleaved({"copy": lambda: target.copy_(source)}, rounds)["copy"].us
+    copies = {"driver": lambda: target.copy_(source), "kernel": lambda: torch.neg(source, out=target)}
+    us = min(timing.us for timing in interleaved(copies, rounds).values())
     return 2 * source.numel() * source.element_size() / us / 1e3
 
 
