@@ -1,9 +1,9 @@
 // The gradients of a normalisation with n = (z - m) * factor, factor = 1 / sqrt(mean((z - m)^2) + eps), m =
 // mean(z) if kCentred, else 0; g = dy * (weight + kZeroCentred):
 //
-//   dz[r, :]      = factor * (g - n * mean(n * g) - m') + dresidual_out[r, :],  m' = mean(g) if kCentred,
-//   else 0 dx, dresidual = dz dweight_rows[b, :] = sum of dy * n, dbias_rows[b, :] = sum of dy, over the rows
-//   r that block b visits
+//   dz[r, :] = factor * (g - n * mean(n * g) - m') + dresidual_out[r, :],  m' = mean(g) if kCentred, else 0
+//   dx, dresidual = dz
+//   dweight_rows[b, :] = sum of dy * n, dbias_rows[b, :] = sum of dy, over the rows r that block b visits
 //
 //   dy, dx                    [rows..., kHidden]  scalar, any row strides, last one 1; dx may be dy
 //   z                         [rows..., kHidden]  z_scalar: what was normalised
@@ -12,8 +12,8 @@
 //   dweight_rows, dbias_rows  [blocks, kHidden]   f32; norm_backward_sum sums them
 //
 // Sums are f32, in an order that depends on the number of rows and blocks alone. A block, or a cluster of
-// kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it and their
-// columns' sums over rows.
+// kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it, the row that is
+// next, and their columns' sums over rows.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -46,10 +46,12 @@ constexpr int kCluster = ${CLUSTER};
 constexpr Sums kSumsIn = Sums::${SUMS};   // where sums over rows are kept
 constexpr int kSharedWords = ${SHARED_WORDS};  // for each column
 constexpr bool kKeepsRow = ${KEEPS_ROW};  // in registers; else it is read again, then from L2
+constexpr bool kLoadsAhead = ${LOADS_AHEAD};  // the next row, while this one is summed
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
 static_assert((kSumsIn == Sums::shared) == (kSharedWords == 2), "two sums for each column");
+static_assert(kKeepsRow || !kLoadsAhead, "a row that is loaded ahead is kept");
 static_assert(kRowsPerBlock == 1 || kSumsIn == Sums::registers, "rows side by side have sums of their own");
 
 using namespace device;
@@ -84,6 +86,35 @@ struct Params {
   i64 extent[5];
   RowStrides strides[5];  // dx, dy, z, dresidual_out, dresidual
   float eps;
+};
+
+// This thread's vectors of a tensor's row, loaded together and widened one by one.
+template <class T>
+struct RowPart {
+  Vec<T, kVec> at[kVecsPerThread];
+
+  __device__ __forceinline__ void load(const T* row, int lane, bool active) {
+#pragma unroll
+    for (int i = 0; i < kVecsPerThread; ++i) {
+      at[i] = {};
+      if (active && has_vector(lane, i)) at[i] = load_streaming<T, kVec>(row + column_of(lane, i));
+    }
+  }
+};
+
+// A row of dy and z: kept, or read from memory again.
+struct Row {
+  const scalar* dy;
+  const z_scalar* z;
+  RowPart<scalar> kept_dy;
+  RowPart<z_scalar> kept_z;
+
+  __device__ __forceinline__ Values dy_of(int lane, int i) const {
+    return kKeepsRow ? widen(kept_dy.at[i]) : load_values(dy + column_of(lane, i));
+  }
+  __device__ __forceinline__ Values z_of(int lane, int i) const {
+    return kKeepsRow ? widen(kept_z.at[i]) : load_values(z + column_of(lane, i));
+  }
 };
 
 // g = dy * weight. The template parameter stands for weight_scalar.
@@ -200,77 +231,76 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   if constexpr (kHasDbias)
     dbias.clear(memory(params.dbias_rows, kHasDweight ? kVecsPerThread * kVec * kThreadsPerRow : 0), lane);
 
-#pragma unroll 1
-  for (i64 first = static_cast<i64>(block) * kRowsPerBlock; first < params.rows;
-       first += static_cast<i64>(blocks) * kRowsPerBlock) {
-    const i64 number = first + threadIdx.x / kThreadsPerRow;
-    const bool active = kRowsPerBlock == 1 || number < params.rows;
-    i64 offset[5];
+  // A block's rows are `step` apart; rows side by side may have different ends.
+  const i64 step = static_cast<i64>(blocks) * kRowsPerBlock;
+  i64 first = static_cast<i64>(block) * kRowsPerBlock, offset[5];
+  const auto is_row = [&](i64 row) { return kRowsPerBlock == 1 || row < params.rows; };
+  const auto begin = [&](Row& row, i64 number) {
     row_offsets(offset, params.extent, params.strides, number);
+    row.dy = params.dy + offset[1];
+    row.z = params.z + offset[2];
+    if constexpr (kKeepsRow) {
+      row.kept_z.load(row.z, lane, is_row(number));
+      row.kept_dy.load(row.dy, lane, is_row(number));
+    }
+  };
+  Row next;
+  const i64 place = threadIdx.x / kThreadsPerRow;
+  if (kLoadsAhead && first < params.rows) begin(next, first + place);
+
+#pragma unroll 1
+  for (; first < params.rows; first += step) {
+    const bool active = is_row(first + place);
+    if constexpr (!kLoadsAhead) begin(next, first + place);
+    const Row row = next;
+    const i64 to_dx = offset[0], of_dresidual_out = offset[3], to_dresidual = offset[4];
+    if (kLoadsAhead && first + step < params.rows) begin(next, first + step + place);
     const auto has = [&](int i) { return active && has_vector(lane, i); };
 
-    Values kept_dy[kKeepsRow ? kVecsPerThread : 1] = {}, kept_z[kKeepsRow ? kVecsPerThread : 1] = {};
-    const auto z_of = [&](int i) {
-      return kKeepsRow ? kept_z[kKeepsRow ? i : 0] : load_values(params.z + offset[2] + column_of(lane, i));
-    };
-    const auto dy_of = [&](int i) {
-      return kKeepsRow ? kept_dy[kKeepsRow ? i : 0] : load_values(params.dy + offset[1] + column_of(lane, i));
-    };
-    float sum = 0.0f;
+    // Without a mean to subtract, the products with n are those with z.
+    float sums[2] = {};  // z and g, or z^2 and z * g
 #pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has(i)) continue;
-      if constexpr (kKeepsRow) {
-        kept_z[i] = stream_values(params.z + offset[2] + column_of(lane, i));
-        kept_dy[i] = stream_values(params.dy + offset[1] + column_of(lane, i));
-      }
-      const Values z = z_of(i);
+      const Values z = row.z_of(lane, i), g = weighted(row.dy_of(lane, i), params.weight, column_of(lane, i));
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) sum = kCentred ? sum + z.at[e] : fmaf(z.at[e], z.at[e], sum);
+      for (int e = 0; e < kVec; ++e) {
+        sums[0] = kCentred ? sums[0] + z.at[e] : fmaf(z.at[e], z.at[e], sums[0]);
+        sums[1] = kCentred ? sums[1] + g.at[e] : fmaf(z.at[e], g.at[e], sums[1]);
+      }
     }
-    sum = row_sums(sum);
-    float mean = 0.0f;
+    row_sums(sums);
+    const float mean = kCentred ? sums[0] * (1.0f / kHidden) : 0.0f;
+    const float shift = kCentred ? sums[1] * (1.0f / kHidden) : 0.0f;
     if constexpr (kCentred) {
-      mean = sum * (1.0f / kHidden);
-      sum = 0.0f;
+      sums[0] = sums[1] = 0.0f;
 #pragma unroll(kUnroll)
       for (int i = 0; i < kVecsPerThread; ++i) {
         if (!has(i)) continue;
-        const Values z = z_of(i);
+        const Values z = row.z_of(lane, i), g = weighted(row.dy_of(lane, i), params.weight, column_of(lane, i));
 #pragma unroll
-        for (int e = 0; e < kVec; ++e) sum = fmaf(z.at[e] - mean, z.at[e] - mean, sum);
+        for (int e = 0; e < kVec; ++e) {
+          sums[0] = fmaf(z.at[e] - mean, z.at[e] - mean, sums[0]);
+          sums[1] = fmaf(z.at[e] - mean, g.at[e], sums[1]);
+        }
       }
-      sum = row_sums(sum);
+      row_sums(sums);
     }
-    const float factor = rsqrtf(sum * (1.0f / kHidden) + params.eps);
-
-    float products[kCentred ? 2 : 1] = {};  // of n and g, and g itself
-#pragma unroll(kUnroll)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      const Values z = z_of(i), g = weighted(dy_of(i), params.weight, column_of(lane, i));
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) {
-        products[0] = fmaf((z.at[e] - mean) * factor, g.at[e], products[0]);
-        if constexpr (kCentred) products[1] += g.at[e];
-      }
-    }
-    row_sums(products);
-    const float along = products[0] * (1.0f / kHidden);
-    const float shift = kCentred ? products[kCentred ? 1 : 0] * (1.0f / kHidden) : 0.0f;
+    const float factor = rsqrtf(sums[0] * (1.0f / kHidden) + params.eps);
+    const float along = factor * sums[1] * (1.0f / kHidden);
 #pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has(i)) continue;
       const int column = column_of(lane, i);
-      const Values dy = dy_of(i);
-      Values n = z_of(i), dz = weighted(dy, params.weight, column);
+      const Values dy = row.dy_of(lane, i);
+      Values n = row.z_of(lane, i), dz = weighted(dy, params.weight, column);
 #pragma unroll
       for (int e = 0; e < kVec; ++e) {
         n.at[e] = (n.at[e] - mean) * factor;
         dz.at[e] = factor * (fmaf(-n.at[e], along, dz.at[e]) - shift);
       }
-      pass_residual(dz, params.dresidual_out + offset[3] + column, params.dresidual + offset[4] + column);
-      store_values(params.dx + offset[0] + column, dz);
+      pass_residual(dz, params.dresidual_out + of_dresidual_out + column, params.dresidual + to_dresidual + column);
+      store_values(params.dx + to_dx + column, dz);
       if constexpr (kHasDweight) {
         Values w = dweight.get(lane, i);
 #pragma unroll

@@ -49,20 +49,19 @@ struct Values {
   float at[kVec];
 };
 template <class T>
-__device__ __forceinline__ Values load_values(const T* src) {
-  const Vec<T, kVec> vector = load<T, kVec>(src);
+__device__ __forceinline__ Values widen(const Vec<T, kVec>& vector) {
   Values values;
 #pragma unroll
   for (int i = 0; i < kVec; ++i) values.at[i] = to_f32(vector.at[i]);
   return values;
 }
 template <class T>
+__device__ __forceinline__ Values load_values(const T* src) {
+  return widen(load<T, kVec>(src));
+}
+template <class T>
 __device__ __forceinline__ Values stream_values(const T* src) {
-  const Vec<T, kVec> vector = load_streaming<T, kVec>(src);
-  Values values;
-#pragma unroll
-  for (int i = 0; i < kVec; ++i) values.at[i] = to_f32(vector.at[i]);
-  return values;
+  return widen(load_streaming<T, kVec>(src));
 }
 template <class T>
 __device__ __forceinline__ void store_values(T* dst, const Values& values) {
