@@ -60,7 +60,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const bool has_edge = part == 0 && static_cast<int>(threadIdx.x) < shape.edges;
   const int edge_column = shape.column_of_edge(threadIdx.x);
 
-  const Label label = label_of(params.labels[offset[2]], params.terms.ignore_index, params.terms.total_classes);
+  const Label label =
+      label_of(params.labels[offset[2]], params.terms.ignore_index, params.terms.total_classes);
   if (label.ignored) {
     const float zeros[kVec] = {};
 #pragma unroll

@@ -2,8 +2,8 @@
 //
 //   lse[r]    = log(sum over ranks of exp(partials[:, r, 0]))
 //   z_loss[r] = lse_square_scale * lse[r]^2
-//   loss[r]   = lse[r] - (1 - smoothing) * sum of partials[:, r, 1] - smoothing / total_classes * sum of partials[:, r, 2]
-//               + z_loss[r]
+//   loss[r]   = lse[r] - (1 - smoothing) * sum of partials[:, r, 1]
+//               - smoothing / total_classes * sum of partials[:, r, 2] + z_loss[r]
 //
 // 0 for a label of ignore_index; a loss of NaN for a label that is no class.
 //
@@ -60,8 +60,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     const float base = max == negative_infinity() ? 0.0f : max;
     float sum = 0.0f;
 #pragma unroll 4
-    for (int rank = 0; rank < params.ranks; ++rank)
-      sum += exp2_approx((first[rank * next] - base) * kLog2E);
+    for (int rank = 0; rank < params.ranks; ++rank) sum += exp2_approx((first[rank * next] - base) * kLog2E);
     lse = max + logf(sum);
     z_loss = terms.lse_square_scale * lse * lse;
     loss = max - at_label + logf(sum) + z_loss;

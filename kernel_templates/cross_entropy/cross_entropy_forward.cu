@@ -5,19 +5,19 @@
 //   loss[r]   = lse[r] - (1 - smoothing) * t[labels[r]] - smoothing * mean(t) + z_loss[r]
 //   dlogits[r, :] = the gradient of loss[r], times *inverse_count if there is one
 //
-// A label of ignore_index: the row is not read, its results are 0. One that is no class: loss and gradient are
-// NaN.
+// A label of ignore_index: the row is not read, its results are 0. One that is no class: loss and gradient
+// are NaN.
 //
 //   logits, dlogits             [rows..., classes]  scalar, any row strides, last one 1; may be the same
 //   labels                      [rows...]           i32 or i64
 //   loss, z_loss, lse           [rows]              f32; null where they are not wanted
 //   precomputed_lse             [rows]              f32; if kPrecomputed
-//   partials                    [rows, 3]           f32; if kPartials, in place of all other results: lse of the
-//                                                   classes here, t of the label or 0, sum of t
+//   partials                    [rows, 3]           f32; if kPartials, in place of all other results: lse of
+//                                                   the classes here, t of the label or 0, sum of t
 //
-// All arithmetic is f32. One block, or one cluster, per row. A thread has kVecs vectors in registers at a time.
-// Where the gradient is written, too, the row waits for it in shared memory if that is large enough; else it is
-// read again.
+// All arithmetic is f32. One block, or one cluster, per row. A thread has kVecs vectors in registers at a
+// time. Where the gradient is written, too, the row waits for it in shared memory if that is large enough;
+// else it is read again.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -33,14 +33,14 @@
 using scalar = device::${SCALAR};
 constexpr int kLabelBytes = ${LABEL_BYTES};
 constexpr int kMostClasses = ${MOST_CLASSES};  // classes, rounded up to a power of two
-constexpr int kVec = ${VEC};                   // elements that move at once; rows of both tensors are misaligned alike
+constexpr int kVec = ${VEC};  // elements that move at once; rows of both tensors are misaligned alike
 constexpr bool kSmoothing = ${SMOOTHING};
 constexpr bool kSoftcap = ${SOFTCAP};
 constexpr bool kGradient = ${GRADIENT};
 constexpr bool kPrecomputed = ${PRECOMPUTED};
 constexpr bool kPartials = ${PARTIALS};
-constexpr int kRowDims = ${ROW_DIMS};       // dimensions in front of the last one
-constexpr bool kFewRows = ${FEW_ROWS};      // a hint: not enough for the GPU, one block each
+constexpr int kRowDims = ${ROW_DIMS};   // dimensions in front of the last one
+constexpr bool kFewRows = ${FEW_ROWS};  // a hint: not enough for the GPU, one block each
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kThreads = ${THREADS};
@@ -107,13 +107,13 @@ __device__ __forceinline__ uint4* kept(int v) {
 
 // Vector number v of a row.
 __device__ __forceinline__ Packed vector_of(const scalar* row, int v) {
-//% if SHARED_VECS > 0
+  //% if SHARED_VECS > 0
   return load_packed(reinterpret_cast<const scalar*>(kept(v)));
-//% elif GRADIENT
+  //% elif GRADIENT
   return load_packed(row + v * kVec);
-//% else
+  //% else
   return stream_packed(row + v * kVec);
-//% end
+  //% end
 }
 
 //% if CLUSTER > 1
@@ -129,7 +129,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const scalar* const x = params.logits + offset[0];
   scalar* const dx = params.dlogits + offset[1];
   const RowShape shape(x, params.classes);
-  const Label label = label_of(params.labels[offset[2]], params.terms.ignore_index, params.terms.total_classes);
+  const Label label =
+      label_of(params.labels[offset[2]], params.terms.ignore_index, params.terms.total_classes);
   if (label.ignored) {
     if constexpr (kGradient) clear_row(dx, shape, lane);
     if (lane != 0) return;
@@ -156,7 +157,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     copy_async<16>(shared_address(kept(v)), vectors + v * kVec, true);
   commit_copies();
   wait_copies<0>();
-//% end
+  //% end
   Totals totals;
   if constexpr (kReadsRow) {
 #pragma unroll 1

@@ -48,11 +48,12 @@ struct Sums {
   }
 };
 
-extern "C" __global__ void __launch_bounds__(kThreads) cross_entropy_sum(const __grid_constant__ Params params) {
+extern "C" __global__ void __launch_bounds__(kThreads)
+    cross_entropy_sum(const __grid_constant__ Params params) {
   constexpr int kWarps = kThreads / 32;
   __shared__ Sums warps[kWarps];
   Sums sums;
-#pragma unroll 4
+#pragma unroll(kRowDims == 1 ? 4 : 1)
   for (i64 row = threadIdx.x; row < params.rows; row += kThreads) {
     i64 offset[1];
     row_offsets(offset, params.extent, params.strides, row);
@@ -60,8 +61,8 @@ extern "C" __global__ void __launch_bounds__(kThreads) cross_entropy_sum(const _
     sums.add({params.loss != nullptr ? params.losses[row] : 0.0f,
               params.z_loss != nullptr ? params.z_losses[row] : 0.0f, !label.ignored, label.bad});
   }
-  sums = {lane_sum<32>(sums.loss), lane_sum<32>(sums.z_loss),
-          __reduce_add_sync(0xffffffffu, sums.counted), __reduce_add_sync(0xffffffffu, sums.bad)};
+  sums = {lane_sum<32>(sums.loss), lane_sum<32>(sums.z_loss), __reduce_add_sync(0xffffffffu, sums.counted),
+          __reduce_add_sync(0xffffffffu, sums.bad)};
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sums;
   __syncthreads();
   if (threadIdx.x != 0) return;

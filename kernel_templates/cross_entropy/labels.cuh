@@ -1,5 +1,5 @@
-// Labels, where rows lie, and what a loss is made of. Included by the kernels of the cross_entropy family below
-// their constants: uses kLabelBytes and kRowDims.
+// Labels, where rows lie, and what a loss is made of. Included by the kernels of the cross_entropy family
+// below their constants: uses kLabelBytes and kRowDims.
 #pragma once
 
 template <int kBytes>

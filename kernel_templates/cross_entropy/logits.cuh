@@ -1,5 +1,5 @@
-// Logits of one row: where they lie, what they mean, and their gradient. Included by kernels of the cross_entropy
-// family below their constants and labels.cuh: uses scalar, kVec and kSoftcap.
+// Logits of one row: where they lie, what they mean, and their gradient. Included by kernels of the
+// cross_entropy family below their constants and labels.cuh: uses scalar, kVec and kSoftcap.
 #pragma once
 
 static_assert(kVec == 1 || kVec * sizeof(scalar) == 16, "vectors are of 16 bytes");
@@ -16,9 +16,7 @@ struct RowShape {
     vectors = (classes - head) / kVec;
     edges = classes - vectors * kVec;
   }
-  __device__ __forceinline__ int column_of(int vector) const {
-    return head + vector * kVec;
-  }
+  __device__ __forceinline__ int column_of(int vector) const { return head + vector * kVec; }
   __device__ __forceinline__ int column_of_edge(int edge) const {
     return edge < head ? edge : edge + vectors * kVec;
   }
@@ -99,7 +97,8 @@ struct Logits {
 struct RowGradient {
   float base, weight, shift, at_label;
 
-  __device__ __forceinline__ RowGradient(const LossTerms& terms, float lse, float base, float sum, float dloss)
+  __device__ __forceinline__ RowGradient(const LossTerms& terms, float lse, float base, float sum,
+                                         float dloss)
       : base(base) {
     const float factor = dloss * terms.logit_scale;
     weight = __fdividef(fmaf(2.0f * terms.lse_square_scale, lse, 1.0f) * factor, sum);

@@ -1,5 +1,5 @@
-// Sums of exponentials over the threads that share a row. Included by cross_entropy_forward below its constants:
-// uses kThreads, kCluster, kPrecomputed and kSmoothing.
+// Sums of exponentials over the threads that share a row, in a fixed order. Included by cross_entropy_forward
+// below its constants: uses kThreads, kCluster, kPrecomputed and kSmoothing.
 #pragma once
 
 __device__ __forceinline__ float warp_max(float x) {
@@ -37,48 +37,49 @@ struct Totals {
   }
 };
 
-// The totals of parts in their order.
-template <int kCount>
-__device__ __forceinline__ Totals totals_of(const Totals (&parts)[kCount]) {
+// The totals of what a warp's lanes have, the same bits in every lane. By all lanes.
+__device__ __forceinline__ Totals warp_totals(const Totals& mine) {
   Totals totals;
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) totals.max = fmaxf(totals.max, parts[i].max);
-  const float base = base_of(totals.max);
-#pragma unroll 4
-  for (int i = 0; i < kCount; ++i) {
-    totals.sum = fmaf(parts[i].sum, exp2_approx(parts[i].max - base), totals.sum);
-    totals.logits += parts[i].logits;
+  if constexpr (!kPrecomputed) {
+    totals.max = warp_max(mine.max);
+    totals.sum = lane_sum<32>(mine.sum * exp2_approx(mine.max - base_of(totals.max)));
   }
+  if constexpr (kSmoothing) totals.logits = lane_sum<32>(mine.logits);
   return totals;
 }
 
-// The totals of a row, the same bits in every thread. Synchronises the threads that share the row, all of which
-// call it once; where they are a cluster they then call finish_row_totals() before they end.
+// The totals of a row, the same bits in every thread. Synchronises the threads that share the row, all of
+// which call it once; where they are a cluster they then call finish_row_totals() before they end.
 __device__ __forceinline__ Totals row_totals(Totals mine) {
   constexpr int kWarps = kThreads / 32;
-  __shared__ Totals warps[kWarps];
-  const float max = warp_max(mine.max);
-  mine.sum = lane_sum<32>(mine.sum * exp2_approx(mine.max - base_of(max)));
-  mine.logits = lane_sum<32>(mine.logits);
-  mine.max = max;
+  const int lane = threadIdx.x % 32;
+  mine = warp_totals(mine);
   if constexpr (kWarps > 1) {
-    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = mine;
+    __shared__ float max[kWarps], sum[kWarps], logits[kWarps];
+    if (lane == 0) {
+      max[threadIdx.x / 32] = mine.max;
+      sum[threadIdx.x / 32] = mine.sum;
+      logits[threadIdx.x / 32] = mine.logits;
+    }
     __syncthreads();
-    mine = totals_of(warps);
+    mine = lane < kWarps ? Totals{max[lane], sum[lane], logits[lane]} : Totals{};
+    mine = warp_totals(mine);
   } else {
     __syncwarp();
   }
   //% if CLUSTER > 1
-  __shared__ Totals block;
-  if (threadIdx.x == 0) block = mine;
+  __shared__ float block[3];
+  if (threadIdx.x == 0) {
+    block[0] = mine.max;
+    block[1] = mine.sum;
+    block[2] = mine.logits;
+  }
   cluster_arrive();
   cluster_wait();
-  Totals blocks[kCluster];
-#pragma unroll
-  for (int rank = 0; rank < kCluster; ++rank)
-    blocks[rank] = {load_remote(&block.max, rank), load_remote(&block.sum, rank),
-                    load_remote(&block.logits, rank)};
-  mine = totals_of(blocks);
+  mine = {};
+  if (lane < kCluster)
+    mine = {load_remote(&block[0], lane), load_remote(&block[1], lane), load_remote(&block[2], lane)};
+  mine = warp_totals(mine);
   cluster_arrive();
   //% end
   return mine;

@@ -1,5 +1,5 @@
-// cross_entropy: check → launch. The kernels are kernel_templates/cross_entropy/cross_entropy_forward.cu and, for means,
-// sums and bad_labels, cross_entropy_sum.cu.
+// cross_entropy: check → launch. The kernels are kernel_templates/cross_entropy/cross_entropy_forward.cu and,
+// for means, sums and bad_labels, cross_entropy_sum.cu.
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_forward.h"
 #include "ops/cross_entropy_loss.h"
@@ -53,8 +53,8 @@ void cross_entropy(Runtime& runtime, const CrossEntropy& args, Stream stream) {
   check(args, true);
   RuntimeImpl& impl = runtime.impl();
   ops::CrossEntropyForward forward = forward_of(args);
-  const ops::RowLosses rows(kOp, impl, args.labels, args.options, forward.total_classes, args.loss, args.z_loss,
-                            args.bad_labels, ops::given(args.dlogits), stream);
+  const ops::RowLosses rows(kOp, impl, args.labels, args.options, forward.total_classes, args.loss,
+                            args.z_loss, args.bad_labels, ops::given(args.dlogits), stream);
   if (rows.rows() != 0) {
     rows.start();
     forward.loss = rows.losses;

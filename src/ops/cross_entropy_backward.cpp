@@ -1,5 +1,6 @@
 // cross_entropy_backward: check → specialise → launch. The kernels are
-// kernel_templates/cross_entropy/cross_entropy_backward.cu and, to count labels for a mean, cross_entropy_sum.cu.
+// kernel_templates/cross_entropy/cross_entropy_backward.cu and, to count labels for a mean,
+// cross_entropy_sum.cu.
 #include "driver/device.h"
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_rows.h"
@@ -36,10 +37,11 @@ std::int64_t check(const CrossEntropyBackward& args, bool with_data) {
   SPRUE_CHECK(kOp, dloss.dtype == DType::f32, "dloss must have dtype f32, but has {}", name_of(dloss.dtype));
   if (args.options.reduction == Reduction::none) {
     SPRUE_CHECK(kOp, ops::same_shape(dloss.extents, labels.extents),
-                "dloss must have the shape of labels, {}, but has {}", labels.extents.print(), dloss.extents.print());
-  } else {
-    SPRUE_CHECK(kOp, dloss.extents.rank == 1 && dloss.extent(0) == 1, "dloss must be [1] for a mean or sum, but is {}",
+                "dloss must have the shape of labels, {}, but has {}", labels.extents.print(),
                 dloss.extents.print());
+  } else {
+    SPRUE_CHECK(kOp, dloss.extents.rank == 1 && dloss.extent(0) == 1,
+                "dloss must be [1] for a mean or sum, but is {}", dloss.extents.print());
   }
   ops::check_view(kOp, dloss, {.contiguous_rows = false, .with_data = with_data});
   for (const ops::View* input : {&dloss, &labels, &lse}) ops::check_apart(kOp, dlogits, *input);
@@ -82,8 +84,8 @@ Problem specialise(const CrossEntropyBackward& args, BackwardParams& params) {
           .most_classes = ops::most_classes(logits),
           .vec = ops::vector_elements(logits, dlogits),
           .softcap = args.options.softcap != 0,
-          .row_dims = ops::merge_rows({&args.logits.extents, &args.dlogits.extents, &labels, &dloss}, params.extent,
-                                      params.strides)};
+          .row_dims = ops::merge_rows({&args.logits.extents, &args.dlogits.extents, &labels, &dloss},
+                                      params.extent, params.strides)};
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ void check_loss(const char* op, const View& view, const View& labels, Reduction 
 /// [1] of i32.
 void check_bad_labels(const char* op, const View& view, bool with_data);
 /// The number of classes of all ranks.
-std::int64_t check_classes(const char* op, const View& logits, std::int64_t class_start, std::int64_t total_classes);
+std::int64_t check_classes(const char* op, const View& logits, std::int64_t class_start,
+                           std::int64_t total_classes);
 
 }  // namespace sprue::ops

@@ -1,5 +1,6 @@
 // cross_entropy_combine: check → specialise → launch. The kernels are
-// kernel_templates/cross_entropy/cross_entropy_combine.cu and, for means, sums and bad_labels, cross_entropy_sum.cu.
+// kernel_templates/cross_entropy/cross_entropy_combine.cu and, for means, sums and bad_labels,
+// cross_entropy_sum.cu.
 #include "driver/device.h"
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_loss.h"
@@ -24,10 +25,12 @@ struct CombineParams {
 /// [ranks, ..., 3]
 void check_partials(const ops::View& partials, const ops::View& labels, bool with_data) {
   const Extents& extents = partials.extents;
-  SPRUE_CHECK(kOp, partials.dtype == DType::f32, "partials must have dtype f32, but has {}", name_of(partials.dtype));
+  SPRUE_CHECK(kOp, partials.dtype == DType::f32, "partials must have dtype f32, but has {}",
+              name_of(partials.dtype));
   bool fits = extents.rank == labels.extents.rank + 2 && partials.extent(extents.rank - 1) == 3;
   for (int i = 0; fits && i < labels.extents.rank; ++i) fits = partials.extent(i + 1) == labels.extent(i);
-  SPRUE_CHECK(kOp, fits, "partials must be [ranks, ..., 3] with the shape of labels, {}, in between, but is {}",
+  SPRUE_CHECK(kOp, fits,
+              "partials must be [ranks, ..., 3] with the shape of labels, {}, in between, but is {}",
               labels.extents.print(), extents.print());
   SPRUE_CHECK(kOp, partials.extent(0) >= 1 && partials.extent(0) <= 65536,
               "ranks, the first extent of partials, must be 1 to 65536, but is {}", partials.extent(0));

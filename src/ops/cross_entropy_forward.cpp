@@ -74,7 +74,8 @@ Problem specialise(const char* op, const CrossEntropyForward& args, ForwardParam
 
 }  // namespace
 
-void cross_entropy_forward(const char* op, RuntimeImpl& impl, const CrossEntropyForward& args, Stream stream) {
+void cross_entropy_forward(const char* op, RuntimeImpl& impl, const CrossEntropyForward& args,
+                           Stream stream) {
   const Extents& logits = args.logits.extents;
   ForwardParams params{.logits = args.logits.data,
                        .dlogits = args.dlogits.data,

@@ -1,4 +1,5 @@
-// cross_entropy_partials: check → launch. The kernel is kernel_templates/cross_entropy/cross_entropy_forward.cu.
+// cross_entropy_partials: check → launch. The kernel is
+// kernel_templates/cross_entropy/cross_entropy_forward.cu.
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_forward.h"
 
@@ -8,7 +9,8 @@ namespace {
 constexpr char kOp[] = "cross_entropy_partials";
 
 std::int64_t check(const CrossEntropyPartials& args, bool with_data) {
-  const ops::View partials("partials", args.partials), logits("logits", args.logits), labels("labels", args.labels);
+  const ops::View partials("partials", args.partials), logits("logits", args.logits),
+      labels("labels", args.labels);
   ops::check_loss_options(kOp, args.options);
   SPRUE_CHECK(kOp, args.options.reduction == Reduction::none,
               "reduction must be none, as cross_entropy_combine reduces, but is {}",
@@ -18,10 +20,13 @@ std::int64_t check(const CrossEntropyPartials& args, bool with_data) {
   ops::check_one_label_per_row(kOp, labels, logits);
   Extents wanted = logits.extents;
   wanted.shape[static_cast<std::size_t>(wanted.rank - 1)] = 3;
-  SPRUE_CHECK(kOp, partials.dtype == DType::f32, "partials must have dtype f32, but has {}", name_of(partials.dtype));
-  SPRUE_CHECK(kOp, ops::same_shape(partials.extents, wanted), "partials must be {}, three values per row, but is {}",
-              wanted.print(), partials.extents.print());
-  SPRUE_CHECK(kOp, partials.empty() || partials.extents.contiguous(), "partials must be contiguous, but is not");
+  SPRUE_CHECK(kOp, partials.dtype == DType::f32, "partials must have dtype f32, but has {}",
+              name_of(partials.dtype));
+  SPRUE_CHECK(kOp, ops::same_shape(partials.extents, wanted),
+              "partials must be {}, three values per row, but is {}", wanted.print(),
+              partials.extents.print());
+  SPRUE_CHECK(kOp, partials.empty() || partials.extents.contiguous(),
+              "partials must be contiguous, but is not");
   ops::check_view(kOp, partials, {.output = true, .with_data = with_data});
   ops::check_apart(kOp, partials, logits);
   ops::check_apart(kOp, partials, labels);

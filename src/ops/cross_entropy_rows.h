@@ -16,7 +16,7 @@ struct LossTerms {
 };
 
 inline LossTerms loss_terms(const LossOptions& options, std::int64_t total_classes) {
-  return {options.ignore_index, total_classes,          options.logit_scale,
+  return {options.ignore_index, total_classes,           options.logit_scale,
           options.softcap,      options.label_smoothing, options.lse_square_scale};
 }
 
@@ -33,8 +33,8 @@ inline Extents same_for_all(Extents labels) {
   return as_rows(labels);
 }
 
-/// Elements that move at once: 16 bytes of them, unless rows of dlogits are misaligned in another way than those of
-/// logits.
+/// Elements that move at once: 16 bytes of them, unless rows of dlogits are misaligned in another way than
+/// those of logits.
 inline std::int64_t vector_elements(const View& logits, const View& dlogits) {
   const std::int64_t vec = 16 / static_cast<std::int64_t>(logits.element_bytes());
   if (!dlogits.given()) return vec;

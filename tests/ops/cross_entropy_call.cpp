@@ -28,11 +28,12 @@ std::int64_t CrossEntropyCase::rows() const {
 }
 
 std::string CrossEntropyCase::print() const {
-  return fmt::format("{} {}, labels {}, reduction {}, smoothing {}, scale {}, softcap {}, z {}{}{}{}, offset {} and {}",
-                     Extents(shape).print(), name_of(dtype), name_of(label_type), static_cast<int>(options.reduction),
-                     options.label_smoothing, options.logit_scale, options.softcap, options.lse_square_scale,
-                     gradient ? ", gradient" : "", in_place ? ", in place" : "", precomputed ? ", precomputed" : "",
-                     layout.offset, gradient_layout.offset);
+  return fmt::format(
+      "{} {}, labels {}, reduction {}, smoothing {}, scale {}, softcap {}, z {}{}{}{}, offset {} and {}",
+      Extents(shape).print(), name_of(dtype), name_of(label_type), static_cast<int>(options.reduction),
+      options.label_smoothing, options.logit_scale, options.softcap, options.lse_square_scale,
+      gradient ? ", gradient" : "", in_place ? ", in place" : "", precomputed ? ", precomputed" : "",
+      layout.offset, gradient_layout.offset);
 }
 
 CrossEntropyCall::CrossEntropyCall(const CrossEntropyCase& given) : case_(given) {
@@ -41,8 +42,9 @@ CrossEntropyCall::CrossEntropyCall(const CrossEntropyCase& given) : case_(given)
   const auto random = reference::random_normal(c.rows(), 2, DType::f32, 1e6f);
   for (const float value : random) {
     // Every seventh label is ignored.
-    label_values_.push_back(label_values_.size() % 7 == 3 ? c.options.ignore_index
-                                                          : std::abs(static_cast<std::int64_t>(value)) % c.classes());
+    label_values_.push_back(label_values_.size() % 7 == 3
+                                ? c.options.ignore_index
+                                : std::abs(static_cast<std::int64_t>(value)) % c.classes());
   }
   const bool none = c.options.reduction == Reduction::none;
   const auto row_shape = c.row_shape();
@@ -71,7 +73,8 @@ reference::CrossEntropyInputs CrossEntropyCall::inputs() const {
 /// The gradient with respect to each row's loss.
 std::vector<float> CrossEntropyCall::dloss_of_rows(float dloss) const {
   const auto rows = static_cast<std::size_t>(case_.rows());
-  if (case_.options.reduction == Reduction::mean) dloss /= static_cast<float>(reference::counted_labels(inputs()));
+  if (case_.options.reduction == Reduction::mean)
+    dloss /= static_cast<float>(reference::counted_labels(inputs()));
   return std::vector<float>(rows, dloss);
 }
 
@@ -98,7 +101,8 @@ std::string CrossEntropyCall::losses_fault(const reference::CrossEntropyResult<d
   return fault;
 }
 
-std::string CrossEntropyCall::gradient_fault(const DeviceTensor& dlogits, std::span<const float> dloss) const {
+std::string CrossEntropyCall::gradient_fault(const DeviceTensor& dlogits,
+                                             std::span<const float> dloss) const {
   const auto truth = reference::cross_entropy(inputs(), dloss);
   const auto naive = reference::naive_cross_entropy(inputs(), dloss, case_.dtype);
   return told("dlogits", dlogits, reference::compare_gradient(dlogits.read(), truth.dlogits, naive.dlogits));

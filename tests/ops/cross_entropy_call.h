@@ -15,8 +15,8 @@ struct CrossEntropyCase {
   std::vector<std::int64_t> shape = {};  ///< [..., classes]
   DType dtype = DType::bf16, label_type = DType::i64;
   LossOptions options = {};
-  bool gradient = true;     ///< By the forward call.
-  bool in_place = false;    ///< dlogits is logits, forward and backward.
+  bool gradient = true;      ///< By the forward call.
+  bool in_place = false;     ///< dlogits is logits, forward and backward.
   bool precomputed = false;  ///< lse is given to the forward call.
   Layout layout = {};
   Layout gradient_layout = {};

@@ -83,19 +83,25 @@ TEST_CASE("cross_entropy: what it refuses") {
         "[cross_entropy] logits must have dtype f32, f16 or bf16, but has i32");
   CHECK(refused([](CrossEntropy& a) { a.labels.dtype = DType::f32; }) ==
         "[cross_entropy] labels must have dtype i32 or i64, but has f32");
-  CHECK(refused([](CrossEntropy& a) { a.labels = tensor(3, {2, 7}, DType::i64); }) ==
-        "[cross_entropy] labels must have the shape of logits without its last dimension, [2, 8, 64], but has [2, 7]");
-  CHECK(refused([](CrossEntropy& a) { a.loss = tensor(1, {2, 8}); }) ==
-        "[cross_entropy] loss must be [1] for a mean or sum, but is [2, 8]");
+  CHECK(refused([](CrossEntropy& a) {
+          a.labels = tensor(3, {2, 7}, DType::i64);
+        }) ==
+        "[cross_entropy] labels must have the shape of logits without its last dimension, [2, 8, 64], but "
+        "has [2, 7]");
+  CHECK(refused([](CrossEntropy& a) {
+          a.loss = tensor(1, {2, 8});
+        }) == "[cross_entropy] loss must be [1] for a mean or sum, but is [2, 8]");
   CHECK(refused([](CrossEntropy& a) { a.options.reduction = Reduction::none; }) ==
         "[cross_entropy] loss must have the shape of labels, [2, 8], but has [1]");
   CHECK(refused([](CrossEntropy& a) { a.dlogits.dtype = DType::f32; }) ==
         "[cross_entropy] dlogits must have the dtype of logits, bf16, but has f32");
   CHECK(refused([](CrossEntropy& a) { a.dlogits.data = address((2 << 20) + 2); }) ==
-        "[cross_entropy] dlogits must be logits itself or not overlap it, but they share memory as different views");
+        "[cross_entropy] dlogits must be logits itself or not overlap it, but they share memory as different "
+        "views");
   CHECK(refused([](CrossEntropy& a) { a.lse = tensor(5, {16}); }) ==
         "[cross_entropy] lse must have the shape of labels, [2, 8], but has [16]");
-  CHECK(refused([](CrossEntropy& a) { a.lse = a.dlogits; }) == "[cross_entropy] lse must have dtype f32, but has bf16");
+  CHECK(refused([](CrossEntropy& a) { a.lse = a.dlogits; }) ==
+        "[cross_entropy] lse must have dtype f32, but has bf16");
   CHECK(refused([](CrossEntropy& a) { a.z_loss = a.loss; }) ==
         "[cross_entropy] loss must not overlap z_loss, but they share memory");
   CHECK(refused([](CrossEntropy& a) { a.bad_labels.dtype = DType::i64; }) ==
@@ -120,7 +126,8 @@ TEST_CASE("cross_entropy_backward: what it refuses") {
         "[cross_entropy_backward] class_start must be 0 to 64, so that all 64 classes of logits are below "
         "total_classes, but is 65");
   CHECK(backward_refused([](CrossEntropyBackward& a) { a.total_classes = 63; }) ==
-        "[cross_entropy_backward] total_classes must be 0 or 64, the classes of logits, to 17179869184, but is 63");
+        "[cross_entropy_backward] total_classes must be 0 or 64, the classes of logits, to 17179869184, but "
+        "is 63");
   CHECK(backward_refused([](CrossEntropyBackward& a) { a.lse = {}; }) ==
         "[cross_entropy_backward] lse must have the shape of labels, [8], but has []");
 }
@@ -132,12 +139,16 @@ TEST_CASE("cross_entropy_partials and cross_entropy_combine: what they refuse") 
   }
   CHECK(partials_refused([](CrossEntropyPartials& a) { a.options.reduction = Reduction::mean; }) ==
         "[cross_entropy_partials] reduction must be none, as cross_entropy_combine reduces, but is mean");
-  CHECK(partials_refused([](CrossEntropyPartials& a) { a.partials = tensor(1, {8, 2}); }) ==
-        "[cross_entropy_partials] partials must be [8, 3], three values per row, but is [8, 2]");
+  CHECK(partials_refused([](CrossEntropyPartials& a) {
+          a.partials = tensor(1, {8, 2});
+        }) == "[cross_entropy_partials] partials must be [8, 3], three values per row, but is [8, 2]");
   CHECK(combine_refused([](CrossEntropyCombine& a) { a.total_classes = 0; }) ==
         "[cross_entropy_combine] total_classes must be the classes of all ranks, but is 0");
-  CHECK(combine_refused([](CrossEntropyCombine& a) { a.partials = tensor(2, {4, 7, 3}); }) ==
-        "[cross_entropy_combine] partials must be [ranks, ..., 3] with the shape of labels, [8], in between, but is "
+  CHECK(combine_refused([](CrossEntropyCombine& a) {
+          a.partials = tensor(2, {4, 7, 3});
+        }) ==
+        "[cross_entropy_combine] partials must be [ranks, ..., 3] with the shape of labels, [8], in between, "
+        "but is "
         "[4, 7, 3]");
   CHECK(combine_refused([](CrossEntropyCombine& a) { a.loss = tensor(2, {1}); }) ==
         "[cross_entropy_combine] loss must not overlap partials, but they share memory");

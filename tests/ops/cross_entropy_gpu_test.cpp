@@ -42,7 +42,9 @@ std::vector<CrossEntropyCase> cases_of(std::initializer_list<std::int64_t> lengt
   for (const std::int64_t classes : lengths) {
     for (const LossOptions& o : options) {
       cases.push_back({.shape = {rows, classes},
-                       .dtype = cases.size() % 3 == 0 ? bf16 : cases.size() % 3 == 1 ? f32 : f16,
+                       .dtype = cases.size() % 3 == 0   ? bf16
+                                : cases.size() % 3 == 1 ? f32
+                                                        : f16,
                        .label_type = cases.size() % 2 == 0 ? i64 : i32,
                        .options = o,
                        .gradient = cases.size() % 3 != 2,
@@ -60,8 +62,8 @@ struct OneRow {
 };
 OneRow one_row(const std::vector<float>& values, std::int64_t label, const LossOptions& options = {}) {
   const auto classes = static_cast<std::int64_t>(values.size());
-  DeviceTensor logits(f32, {1, classes}), dlogits(f32, {1, classes}), labels(i64, {1}), loss(f32, {1}), lse(f32, {1}),
-      bad(i32, {1}), dloss(f32, {1});
+  DeviceTensor logits(f32, {1, classes}), dlogits(f32, {1, classes}), labels(i64, {1}), loss(f32, {1}),
+      lse(f32, {1}), bad(i32, {1}), dloss(f32, {1});
   logits.write(values);
   labels.write(std::vector<float>{static_cast<float>(label)});
   dloss.write(std::vector<float>{1});
@@ -113,7 +115,8 @@ TEST_CASE("cross entropy: strides and alignment", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<CrossEntropyCase> cases;
   for (const DType dtype : {f32, bf16}) {
-    for (const Layout& layout : {Layout{.padding = 8}, Layout{.padding = 3, .offset = 1}, Layout{.order = {1, 0, 2}}}) {
+    for (const Layout& layout :
+         {Layout{.padding = 8}, Layout{.padding = 3, .offset = 1}, Layout{.order = {1, 0, 2}}}) {
       cases.push_back({.shape = {3, 4, 261}, .dtype = dtype, .layout = layout, .gradient_layout = layout});
       cases.push_back({.shape = {3, 4, 261}, .dtype = dtype, .layout = layout});
       cases.push_back({.shape = {3, 4, 261}, .dtype = dtype, .in_place = true, .layout = layout});
@@ -136,7 +139,8 @@ TEST_CASE("cross entropy: no rows", "[gpu][emulated]") {
 
 TEST_CASE("cross entropy: infinite logits and NaN", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
-  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
   SECTION("-inf is a class of probability 0") {
     const OneRow row = one_row({0, -kInf, 0}, 0);
     CHECK(row.loss == Approx(std::log(2.0)));
@@ -192,7 +196,8 @@ TEST_CASE("cross entropy: labels that are no class", "[gpu][emulated]") {
 TEST_CASE("cross entropy: the gradient is the slope of the loss", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<float> logits = reference::random_normal(9, 1, f32);
-  const LossOptions options{.label_smoothing = 0.2f, .logit_scale = 1.5f, .softcap = 4, .lse_square_scale = 0.01f};
+  const LossOptions options{
+      .label_smoothing = 0.2f, .logit_scale = 1.5f, .softcap = 4, .lse_square_scale = 0.01f};
   const auto gradient = one_row(logits, 4, options).dlogits;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const float before = logits[i];

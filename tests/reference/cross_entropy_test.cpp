@@ -21,11 +21,13 @@ TEST_CASE("cross entropy of two classes") {
   CHECK(plain.dlogits[5] == 0);
   CHECK(counted_labels(in) == 2);
   in.options.label_smoothing = 0.5f;
-  CHECK(cross_entropy(in, dloss).loss[1] == Approx(3 + std::log1p(std::exp(-2.0)) - 0.5 * 1 - 0.25 * (1 + 3)));
+  CHECK(cross_entropy(in, dloss).loss[1] ==
+        Approx(3 + std::log1p(std::exp(-2.0)) - 0.5 * 1 - 0.25 * (1 + 3)));
   in.options = {.lse_square_scale = 2};
   CHECK(cross_entropy(in, dloss).z_loss[0] == Approx(2 * std::log(2.0) * std::log(2.0)));
   in.options = {.softcap = 1};
-  CHECK(cross_entropy(in, dloss).lse[1] == Approx(std::log(std::exp(std::tanh(1.0)) + std::exp(std::tanh(3.0)))));
+  CHECK(cross_entropy(in, dloss).lse[1] ==
+        Approx(std::log(std::exp(std::tanh(1.0)) + std::exp(std::tanh(3.0)))));
 }
 
 TEST_CASE("gradients of cross entropy are slopes of it") {
@@ -35,13 +37,14 @@ TEST_CASE("gradients of cross entropy are slopes of it") {
   const std::vector<std::int64_t> labels = {4, 0, 2};
   for (const float smoothing : {0.0f, 0.25f}) {
     for (const float softcap : {0.0f, 2.0f}) {
-      const CrossEntropyInputs in{
-          .rows = kRows,
-          .classes = kClasses,
-          .logits = logits,
-          .labels = labels,
-          .options = {
-              .label_smoothing = smoothing, .logit_scale = 1.5f, .softcap = softcap, .lse_square_scale = 0.125f}};
+      const CrossEntropyInputs in{.rows = kRows,
+                                  .classes = kClasses,
+                                  .logits = logits,
+                                  .labels = labels,
+                                  .options = {.label_smoothing = smoothing,
+                                              .logit_scale = 1.5f,
+                                              .softcap = softcap,
+                                              .lse_square_scale = 0.125f}};
       const auto loss = [&] {
         const auto result = cross_entropy(in, dloss);
         double sum = 0;

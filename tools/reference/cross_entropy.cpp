@@ -40,11 +40,13 @@ Real log_sum_exp(const std::vector<Real>& t) {
 }
 
 template <class Real, class Round>
-CrossEntropyResult<Real> compute(const CrossEntropyInputs& in, std::span<const float> dloss, const Round& round) {
+CrossEntropyResult<Real> compute(const CrossEntropyInputs& in, std::span<const float> dloss,
+                                 const Round& round) {
   const auto rows = static_cast<std::size_t>(in.rows);
   CrossEntropyResult<Real> result{std::vector<Real>(rows), std::vector<Real>(rows), std::vector<Real>(rows),
                                   std::vector<Real>(in.logits.size())};
-  const auto smoothing = static_cast<Real>(in.options.label_smoothing), classes = static_cast<Real>(in.classes);
+  const auto smoothing = static_cast<Real>(in.options.label_smoothing),
+             classes = static_cast<Real>(in.classes);
   const auto square_scale = static_cast<Real>(in.options.lse_square_scale);
   parallel(in.rows, [&](std::int64_t r) {
     const auto row = static_cast<std::size_t>(r);
@@ -64,7 +66,8 @@ CrossEntropyResult<Real> compute(const CrossEntropyInputs& in, std::span<const f
     for (std::int64_t c = 0; c < in.classes; ++c) {
       const auto column = static_cast<std::size_t>(c);
       const Real softmax = std::exp(x.t[column] - lse);
-      const Real g = softmax * (1 + 2 * square_scale * lse) - (c == label ? 1 - smoothing : 0) - smoothing / classes;
+      const Real g =
+          softmax * (1 + 2 * square_scale * lse) - (c == label ? 1 - smoothing : 0) - smoothing / classes;
       result.dlogits[static_cast<std::size_t>(r * in.classes + c)] =
           bad ? nan : round(g * x.slope[column] * static_cast<Real>(dloss[row]));
     }

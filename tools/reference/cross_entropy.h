@@ -13,8 +13,8 @@ namespace sprue::reference {
 /// As in sprue::CrossEntropy; the reduction is none whatever the options say.
 struct CrossEntropyInputs {
   std::int64_t rows = 0, classes = 0;
-  std::span<const float> logits = {};          ///< [rows, classes]
-  std::span<const std::int64_t> labels = {};   ///< [rows]
+  std::span<const float> logits = {};         ///< [rows, classes]
+  std::span<const std::int64_t> labels = {};  ///< [rows]
   LossOptions options = {};
 };
 
