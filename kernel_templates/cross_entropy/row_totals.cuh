@@ -42,7 +42,8 @@ __device__ __forceinline__ Totals warp_totals(const Totals& mine) {
   Totals totals;
   if constexpr (!kPrecomputed) {
     totals.max = warp_max(mine.max);
-    totals.sum = lane_sum<32>(mine.sum * exp2_approx(mine.max - base_of(totals.max)));
+    // __fmul_rn: a product fused into the first addition would differ between lanes.
+    totals.sum = lane_sum<32>(__fmul_rn(mine.sum, exp2_approx(mine.max - base_of(totals.max))));
   }
   if constexpr (kSmoothing) totals.logits = lane_sum<32>(mine.logits);
   return totals;
