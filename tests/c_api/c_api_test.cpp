@@ -166,6 +166,70 @@ TEST_CASE("attention_backward from C: its members reach the operator") {
   CHECK_THAT(message(), Contains("workspace must have at least 256 bytes, but has 8"));
 }
 
+TEST_CASE("cross entropy from C: each member reaches the operator") {
+  const Handle handle;
+  const std::int64_t logits_shape[] = {0, 64}, rows[] = {0}, one[] = {1}, parts[] = {2, 0, 3}, part[] = {0, 3};
+  const auto tensor = [](std::uintptr_t data, int dtype, int rank, const std::int64_t* shape) {
+    sprue_tensor t;
+    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, rank, shape, nullptr) == SPRUE_OK);
+    return t;
+  };
+  const sprue_tensor logits = tensor(1, SPRUE_BF16, 2, logits_shape), labels = tensor(2, SPRUE_I64, 1, rows),
+                     per_row = tensor(3, SPRUE_F32, 1, rows);
+  sprue_cross_entropy_args args = {};
+  args.struct_size = sizeof args;
+  args.loss = per_row;
+  args.logits = logits;
+  args.labels = labels;
+  args.options = SPRUE_LOSS_OPTIONS;
+  CHECK(sprue_cross_entropy(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[cross_entropy] loss must be [1] for a mean or sum, but is [0]");
+  args.options.reduction = SPRUE_REDUCTION_NONE;
+  CHECK(sprue_cross_entropy(handle.runtime, &args, nullptr) == SPRUE_OK);
+  args.bad_labels = per_row;
+  CHECK(sprue_prepare_cross_entropy(handle.runtime, &args) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[cross_entropy] bad_labels must have dtype i32, but has f32");
+  args.options.reduction = 3;
+  CHECK(sprue_cross_entropy(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.options.reduction must be a sprue_reduction, 0 to 2, but is 3");
+
+  sprue_cross_entropy_backward_args backward = {};
+  backward.struct_size = sizeof backward;
+  backward.dlogits = backward.logits = logits;
+  backward.labels = labels;
+  backward.lse = per_row;
+  backward.dloss = tensor(4, SPRUE_F32, 1, one);
+  backward.options = SPRUE_LOSS_OPTIONS;
+  CHECK(sprue_cross_entropy_backward(handle.runtime, &backward, nullptr) == SPRUE_OK);
+  backward.class_start = 1;
+  CHECK(sprue_prepare_cross_entropy_backward(handle.runtime, &backward) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), StartsWith("[cross_entropy_backward] class_start must be 0 to 0"));
+
+  sprue_cross_entropy_partials_args partials = {};
+  partials.struct_size = sizeof partials;
+  partials.partials = tensor(5, SPRUE_F32, 2, part);
+  partials.logits = logits;
+  partials.labels = labels;
+  partials.options = SPRUE_LOSS_OPTIONS;
+  partials.options.reduction = SPRUE_REDUCTION_NONE;
+  CHECK(sprue_cross_entropy_partials(handle.runtime, &partials, nullptr) == SPRUE_OK);
+  partials.total_classes = 63;
+  CHECK(sprue_prepare_cross_entropy_partials(handle.runtime, &partials) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), StartsWith("[cross_entropy_partials] total_classes must be 0 or 64"));
+
+  sprue_cross_entropy_combine_args combine = {};
+  combine.struct_size = sizeof combine;
+  combine.loss = per_row;
+  combine.partials = tensor(5, SPRUE_F32, 3, parts);
+  combine.labels = labels;
+  combine.total_classes = 128;
+  combine.options = partials.options;
+  CHECK(sprue_cross_entropy_combine(handle.runtime, &combine, nullptr) == SPRUE_OK);
+  combine.total_classes = 0;
+  CHECK(sprue_prepare_cross_entropy_combine(handle.runtime, &combine) == SPRUE_ERROR_ARGUMENT);
+  CHECK_THAT(message(), StartsWith("[cross_entropy_combine] total_classes must be the classes of all ranks"));
+}
+
 TEST_CASE("messages belong to the thread that failed") {
   CHECK(sprue_runtime_create(nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "runtime must not be NULL");

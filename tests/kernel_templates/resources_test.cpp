@@ -221,6 +221,30 @@ std::vector<Values> problems_of(const std::string& kernel) {
     };
     return {rope("bf16", 128, 128, 8, false), rope("f16", 128, 32, 8, true), rope("f32", 10, 6, 1, true)};
   }
+  if (kernel == "cross_entropy_forward") {
+    const auto forward = [](const char* scalar, int most_classes, int vec, Values problem) {
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"MOST_CLASSES", std::int64_t{most_classes}},
+                           {"VEC", std::int64_t{vec}}});
+      return problem;
+    };
+    const Values all{{"SMOOTHING", true}, {"SOFTCAP", true}, {"GRADIENT", true}, {"ROW_DIMS", std::int64_t{2}}};
+    return {forward("bf16", 131072, 8, {}),
+            forward("bf16", 131072, 8, {{"GRADIENT", true}}),
+            forward("f16", 32768, 8, all),
+            forward("f32", 131072, 4, all),
+            forward("f16", 65536, 1, all),
+            forward("bf16", 32768, 8, {{"PARTIALS", true}, {"SMOOTHING", true}, {"FEW_ROWS", true}})};
+  }
+  if (kernel == "cross_entropy_backward") {
+    return {{{"SCALAR", std::string("bf16")}, {"MOST_CLASSES", std::int64_t{131072}}, {"VEC", std::int64_t{8}}},
+            {{"SCALAR", std::string("f32")},
+             {"MOST_CLASSES", std::int64_t{1024}},
+             {"VEC", std::int64_t{4}},
+             {"SOFTCAP", true},
+             {"LABEL_BYTES", std::int64_t{4}}}};
+  }
+  if (kernel == "cross_entropy_combine" || kernel == "cross_entropy_sum") return {{{"ROW_DIMS", std::int64_t{3}}}};
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};

@@ -108,7 +108,7 @@ def main():
     args = arguments()
     if args.list:
         for operator in args.only:
-            print(f"{operator:22}{' '.join(map(name_of, cases_of(args, operator)))}")
+            print(f"{operator:24}{' '.join(map(name_of, cases_of(args, operator)))}")
         return 0
     try:
         return measure_all(args)

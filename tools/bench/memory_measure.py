@@ -49,7 +49,8 @@ def rotating(make, sets):
 
 
 def exact_of(work, inputs):
-    return torch_call(work, work.torch, {name: tensor.double() for name, tensor in inputs.items()})()
+    return torch_call(work, work.torch, {name: tensor.double() if tensor.is_floating_point() else tensor
+                                         for name, tensor in inputs.items()})()
 
 
 def smaller(work):
@@ -58,7 +59,7 @@ def smaller(work):
     if largest.numel() <= CHECKED:
         return work.inputs
     rows = max(1, CHECKED // (largest.numel() // largest.shape[0]))
-    return {name: tensor[:rows].contiguous() if tensor.shape == largest.shape else tensor
+    return {name: tensor[:rows].contiguous() if tensor.shape == largest.shape or name in work.per_row else tensor
             for name, tensor in work.inputs.items()}
 
 

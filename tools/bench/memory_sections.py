@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 ELEMENTS = 1 << 27
 HIDDEN = (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+CLASSES = (32000, 50257, 65536, 128256, 262144)
 ROPE = tuple((head_dim, seqlen) for head_dim in (64, 128) for seqlen in (512, 2048, 8192))
 
 
@@ -22,6 +23,7 @@ class Work:
     hidden: tuple = ()  # inputs that are None for the C API: only PyTorch wants them
     leaves: tuple = ()  # a gradient: the inputs with respect to which; `torch` is then the forward function, and the
     #                     last input the gradient of its result
+    per_row: tuple = ()  # inputs with an element for each row of the largest one
     most_error: float = 4e-3  # relative, in the Frobenius norm, of bf16; f16's is an eighth
 
     def bytes(self):
@@ -106,6 +108,62 @@ def rope(case, dtype):
     return Work("rope", inputs, {"y": inputs["x"]}, function)
 
 
+def loss_of(classes, dtype):
+    """Logits, labels, and the function whose gradient PyTorch takes; it computes in f32 at least, as Sprue does."""
+    import torch
+    import torch.nn.functional as F
+
+    rows = 4 * ELEMENTS // classes // 8 * 8
+    inputs = {"logits": draw(rows, classes, dtype=dtype), "labels": torch.randint(classes, (rows,), device="cuda")}
+
+    def function(logits, labels, *_):
+        return F.cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), labels, reduction="sum")
+
+    return inputs, function
+
+
+def loss_options():
+    from sprue_ctypes import STRUCTS
+
+    return {"options": STRUCTS["sprue_loss_options"](ignore_index=-100, logit_scale=1.0, reduction=2)}
+
+
+def cross_entropy(classes, dtype):
+    import torch
+
+    inputs, function = loss_of(classes, dtype)
+    return Work("cross_entropy", inputs, {"loss": torch.empty(1, device="cuda")}, lambda *x: (function(*x),),
+                loss_options(), per_row=("labels",), most_error=1e-4)
+
+
+def cross_entropy_gradient(classes, dtype):
+    """Loss and gradient of one call; PyTorch's take the forward and the backward pass."""
+    import torch
+
+    inputs, function = loss_of(classes, dtype)
+
+    def both(logits, labels):
+        with torch.enable_grad():
+            leaf = logits.detach().requires_grad_()
+            loss = function(leaf, labels)
+            return loss.detach(), torch.autograd.grad(loss, leaf)[0]
+
+    return Work("cross_entropy", inputs, {"loss": torch.empty(1, device="cuda"), "dlogits": inputs["logits"]}, both,
+                loss_options(), per_row=("labels",), most_error=8e-3)
+
+
+def cross_entropy_backward(classes, dtype):
+    import torch
+
+    inputs, function = loss_of(classes, dtype)
+    inputs["lse"] = torch.cat([x.float().logsumexp(-1) for x in inputs["logits"].split(1024)])
+    inputs["dloss"] = torch.ones(1, device="cuda")
+
+    return Work("cross_entropy_backward", inputs, {"dlogits": inputs["logits"]},
+                lambda *x: function(*x).reshape(1), loss_options(), leaves=("logits",), per_row=("labels", "lse"),
+                most_error=8e-3)
+
+
 # {name: (function, cases)}
 SECTIONS = {
     "rms_norm": (rms_norm, HIDDEN),
@@ -114,6 +172,9 @@ SECTIONS = {
     "layer_norm": (layer_norm, HIDDEN),
     "layer_norm_backward": (layer_norm_backward, HIDDEN),
     "rope": (rope, ROPE),
+    "cross_entropy": (cross_entropy, CLASSES),
+    "cross_entropy_gradient": (cross_entropy_gradient, CLASSES),
+    "cross_entropy_backward": (cross_entropy_backward, CLASSES),
 }
 
 

@@ -11,7 +11,7 @@ import re
 import torch
 
 HEADERS = pathlib.Path(__file__).resolve().parents[2] / "src/include/sprue"
-DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.int32: 3}
+DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.int32: 3, torch.int64: 6}
 WINDOW_LEFT, WINDOW_RIGHT = 1, 2  # sprue_windows
 C_TYPES = {"int": ctypes.c_int, "size_t": ctypes.c_size_t, "float": ctypes.c_float, "double": ctypes.c_double,
            "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32,

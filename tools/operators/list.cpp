@@ -12,6 +12,8 @@ namespace sprue::tools {
 
 Operator attention_operator();
 Operator attention_backward_operator();
+Operator cross_entropy_operator();
+Operator cross_entropy_backward_operator();
 Operator layer_norm_operator();
 Operator layer_norm_backward_operator();
 Operator rms_norm_operator();
@@ -21,6 +23,7 @@ Operator rope_operator();
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> all = {
       attention_operator(),  attention_backward_operator(),
+      cross_entropy_operator(), cross_entropy_backward_operator(),
       layer_norm_operator(), layer_norm_backward_operator(),
       rms_norm_operator(),   rms_norm_backward_operator(),
       rope_operator(),

@@ -13,5 +13,6 @@
 
 #include "sprue/ops/attention.h"
 #include "sprue/ops/attention_backward.h"
+#include "sprue/ops/cross_entropy.h"
 #include "sprue/ops/norm.h"
 #include "sprue/ops/rope.h"

@@ -134,6 +134,7 @@ SPRUE_API int sprue_tensor_init(sprue_tensor* tensor, void* data, int dtype, int
 
 #include "sprue/c/attention.h"
 #include "sprue/c/attention_backward.h"
+#include "sprue/c/cross_entropy.h"
 #include "sprue/c/norm.h"
 #include "sprue/c/rope.h"
 

@@ -1,0 +1,93 @@
+// Sums of exponentials over the threads that share a row, in a fixed order. Included by cross_entropy_forward
+// below its constants: uses kThreads, kCluster, kPrecomputed and kSmoothing.
+#pragma once
+
+__device__ __forceinline__ float warp_max(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+  return x;
+}
+
+// What exponents are taken relative to: the largest, unless there is none above -inf.
+__device__ __forceinline__ float base_of(float max) {
+  return max == negative_infinity() ? 0.0f : max;
+}
+
+// Of some t: the largest times log2(e), the sum of 2^(t * log2(e) - base_of(max)), and the sum of t.
+struct Totals {
+  float max = negative_infinity(), sum = 0.0f, logits = 0.0f;
+
+  template <int kCount>
+  __device__ __forceinline__ void add(const float (&t)[kCount]) {
+    if constexpr (!kPrecomputed) {
+      float largest = t[0];
+#pragma unroll
+      for (int i = 1; i < kCount; ++i) largest = fmaxf(largest, t[i]);
+      largest = fmaxf(max, largest * kLog2E);
+      const float base = base_of(largest);
+      sum *= exp2_approx(max - base);
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) sum += exp2_approx(fmaf(t[i], kLog2E, -base));
+      max = largest;
+    }
+    if constexpr (kSmoothing) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) logits += t[i];
+    }
+  }
+};
+
+// The totals of what a warp's lanes have, the same bits in every lane. By all lanes.
+__device__ __forceinline__ Totals warp_totals(const Totals& mine) {
+  Totals totals;
+  if constexpr (!kPrecomputed) {
+    totals.max = warp_max(mine.max);
+    // __fmul_rn: a product fused into the first addition would differ between lanes.
+    totals.sum = lane_sum<32>(__fmul_rn(mine.sum, exp2_approx(mine.max - base_of(totals.max))));
+  }
+  if constexpr (kSmoothing) totals.logits = lane_sum<32>(mine.logits);
+  return totals;
+}
+
+// The totals of a row, the same bits in every thread. Synchronises the threads that share the row, all of
+// which call it once; where they are a cluster they then call finish_row_totals() before they end.
+__device__ __forceinline__ Totals row_totals(Totals mine) {
+  constexpr int kWarps = kThreads / 32;
+  const int lane = threadIdx.x % 32;
+  mine = warp_totals(mine);
+  if constexpr (kWarps > 1) {
+    __shared__ float max[kWarps], sum[kWarps], logits[kWarps];
+    if (lane == 0) {
+      max[threadIdx.x / 32] = mine.max;
+      sum[threadIdx.x / 32] = mine.sum;
+      logits[threadIdx.x / 32] = mine.logits;
+    }
+    __syncthreads();
+    mine = lane < kWarps ? Totals{max[lane], sum[lane], logits[lane]} : Totals{};
+    mine = warp_totals(mine);
+  } else {
+    __syncwarp();
+  }
+  //% if CLUSTER > 1
+  __shared__ float block[3];
+  if (threadIdx.x == 0) {
+    block[0] = mine.max;
+    block[1] = mine.sum;
+    block[2] = mine.logits;
+  }
+  cluster_arrive();
+  cluster_wait();
+  mine = {};
+  if (lane < kCluster)
+    mine = {load_remote(&block[0], lane), load_remote(&block[1], lane), load_remote(&block[2], lane)};
+  mine = warp_totals(mine);
+  cluster_arrive();
+  //% end
+  return mine;
+}
+
+__device__ __forceinline__ void finish_row_totals() {
+  //% if CLUSTER > 1
+  cluster_wait();
+  //% end
+}
