@@ -21,4 +21,11 @@ __device__ __forceinline__ float lane_sum(float x) {
   return x;
 }
 
+template <int kLanes>
+__device__ __forceinline__ float lane_max(float x) {
+#pragma unroll
+  for (int step = kLanes / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+  return x;
+}
+
 }  // namespace device

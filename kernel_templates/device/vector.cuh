@@ -28,6 +28,10 @@ template <>
 struct Raw<2> {
   using type = u16;
 };
+template <>
+struct Raw<1> {
+  using type = u8;
+};
 
 // dst = *src, one access of sizeof(T) * N bytes; src is aligned to that.
 template <class T, int N>

@@ -166,6 +166,37 @@ TEST_CASE("attention_backward from C: its members reach the operator") {
   CHECK_THAT(message(), Contains("workspace must have at least 256 bytes, but has 8"));
 }
 
+TEST_CASE("softmax from C: each member reaches the operator") {
+  const Handle handle;
+  const std::int64_t shape[] = {0, 4, 64}, other[] = {0, 4, 63};
+  const auto tensor = [](std::uintptr_t data, int dtype, const std::int64_t* extents) {
+    sprue_tensor t;
+    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, 3, extents, nullptr) == SPRUE_OK);
+    return t;
+  };
+  sprue_softmax_args args = {};
+  args.struct_size = sizeof args;
+  args.y = tensor(1, SPRUE_BF16, shape);
+  args.x = tensor(2, SPRUE_BF16, shape);
+  args.scale = 1;
+  CHECK(sprue_softmax(handle.runtime, &args, nullptr) == SPRUE_OK);
+  args.mask = tensor(3, SPRUE_I32, shape);
+  CHECK(sprue_prepare_softmax(handle.runtime, &args) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[softmax] mask must have dtype u8, but has i32");
+  args.causal = 2;
+  CHECK(sprue_softmax(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.causal must be 0 or 1, but is 2");
+
+  sprue_softmax_backward_args backward = {};
+  backward.struct_size = sizeof backward;
+  backward.dx = backward.dy = args.x;
+  backward.y = args.y;
+  CHECK(sprue_softmax_backward(handle.runtime, &backward, nullptr) == SPRUE_OK);
+  backward.dy = tensor(4, SPRUE_BF16, other);
+  CHECK(sprue_prepare_softmax_backward(handle.runtime, &backward) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[softmax_backward] dy must have the shape of y, [0, 4, 64], but has [0, 4, 63]");
+}
+
 TEST_CASE("cross entropy from C: each member reaches the operator") {
   const Handle handle;
   const std::int64_t logits_shape[] = {0, 64}, rows[] = {0}, one[] = {1}, parts[] = {2, 0, 3}, part[] = {0, 3};

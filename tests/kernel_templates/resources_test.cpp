@@ -221,6 +221,15 @@ std::vector<Values> problems_of(const std::string& kernel) {
     };
     return {rope("bf16", 128, 128, 8, false), rope("f16", 128, 32, 8, true), rope("f32", 10, 6, 1, true)};
   }
+  if (kernel == "softmax_forward" || kernel == "softmax_backward") {
+    std::vector<Values> problems;
+    for (const std::int64_t columns : {512, 65536}) {
+      problems.push_back({{"SCALAR", std::string("bf16")}, {"MOST_COLUMNS", columns}, {"CAUSAL", columns == 512}});
+      if (kernel == "softmax_forward") problems.back().merge(Values{{"HAS_MASK", true}});
+      problems.push_back({{"SCALAR", std::string("f32")}, {"MOST_COLUMNS", 4 * columns}, {"ROW_DIMS", std::int64_t{3}}});
+    }
+    return problems;
+  }
   if (kernel == "cross_entropy_forward") {
     const auto forward = [](const char* scalar, int most_classes, int vec, Values problem) {
       problem.merge(Values{{"SCALAR", std::string(scalar)},

@@ -108,4 +108,5 @@ def measure(sprue, work, rounds, peers):
                 raise
             print(f"  {name} cannot run this: {str(error).splitlines()[0][:90]}", file=sys.stderr)
     return {name: {"us": timing.us, "gb_per_s": work.bytes() / timing.us / 1e3, "error": errors[name],
-                   "spread": timing.spread} for name, timing in interleaved(calls, rounds).items()}
+                   "spread": timing.spread}
+            for name, timing in interleaved(calls, rounds, graphs=not work.leaves).items()}  # autograd is not captured

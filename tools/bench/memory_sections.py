@@ -108,6 +108,26 @@ def rope(case, dtype):
     return Work("rope", inputs, {"y": inputs["x"]}, function)
 
 
+def softmax(columns, dtype):
+    import torch
+
+    inputs = {"x": draw(ELEMENTS // columns, columns, dtype=dtype)}
+    return Work("softmax", inputs, {"y": inputs["x"]}, lambda x: (torch.softmax(x, -1),), {"scale": 1.0})
+
+
+def softmax_backward(columns, dtype):
+    import torch
+
+    def function(dy, y):
+        wide = torch.float64 if y.dtype == torch.float64 else torch.float32
+        dy, wide_y = dy.to(wide), y.to(wide)
+        return ((wide_y * (dy - (wide_y * dy).sum(-1, keepdim=True))).to(y.dtype),)
+
+    inputs = {"dy": draw(ELEMENTS // columns, columns, dtype=dtype)}
+    inputs["y"] = torch.softmax(draw(ELEMENTS // columns, columns, dtype=dtype), -1)
+    return Work("softmax_backward", inputs, {"dx": inputs["y"]}, function, {"scale": 1.0}, most_error=8e-3)
+
+
 def loss_of(classes, dtype):
     """Logits, labels, and the function whose gradient PyTorch takes; it computes in f32 at least, as Sprue does."""
     import torch
@@ -172,6 +192,8 @@ SECTIONS = {
     "layer_norm": (layer_norm, HIDDEN),
     "layer_norm_backward": (layer_norm_backward, HIDDEN),
     "rope": (rope, ROPE),
+    "softmax": (softmax, (*HIDDEN, 131072, 262144)),
+    "softmax_backward": (softmax_backward, (*HIDDEN, 131072, 262144)),
     "cross_entropy": (cross_entropy, CLASSES),
     "cross_entropy_gradient": (cross_entropy_gradient, CLASSES),
     "cross_entropy_backward": (cross_entropy_backward, CLASSES),

@@ -19,14 +19,22 @@ Operator layer_norm_backward_operator();
 Operator rms_norm_operator();
 Operator rms_norm_backward_operator();
 Operator rope_operator();
+Operator softmax_operator();
+Operator softmax_backward_operator();
 
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> all = {
-      attention_operator(),  attention_backward_operator(),
-      cross_entropy_operator(), cross_entropy_backward_operator(),
-      layer_norm_operator(), layer_norm_backward_operator(),
-      rms_norm_operator(),   rms_norm_backward_operator(),
+      attention_operator(),
+      attention_backward_operator(),
+      cross_entropy_operator(),
+      cross_entropy_backward_operator(),
+      layer_norm_operator(),
+      layer_norm_backward_operator(),
+      rms_norm_operator(),
+      rms_norm_backward_operator(),
       rope_operator(),
+      softmax_operator(),
+      softmax_backward_operator(),
   };
   return all;
 }

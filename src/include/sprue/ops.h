@@ -16,3 +16,4 @@
 #include "sprue/ops/cross_entropy.h"
 #include "sprue/ops/norm.h"
 #include "sprue/ops/rope.h"
+#include "sprue/ops/softmax.h"

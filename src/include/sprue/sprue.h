@@ -137,5 +137,6 @@ SPRUE_API int sprue_tensor_init(sprue_tensor* tensor, void* data, int dtype, int
 #include "sprue/c/cross_entropy.h"
 #include "sprue/c/norm.h"
 #include "sprue/c/rope.h"
+#include "sprue/c/softmax.h"
 
 #endif

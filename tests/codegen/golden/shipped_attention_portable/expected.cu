@@ -15,6 +15,7 @@
 
 namespace device {
 
+using u8 = unsigned char;
 using u16 = unsigned short;
 using u32 = unsigned int;
 using u64 = unsigned long long;
@@ -167,6 +168,10 @@ struct Raw<4> {
 template <>
 struct Raw<2> {
   using type = u16;
+};
+template <>
+struct Raw<1> {
+  using type = u8;
 };
 
 // dst = *src, one access of sizeof(T) * N bytes; src is aligned to that.
@@ -339,6 +344,13 @@ template <int kLanes>
 __device__ __forceinline__ float lane_sum(float x) {
 #pragma unroll
   for (int step = kLanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
+  return x;
+}
+
+template <int kLanes>
+__device__ __forceinline__ float lane_max(float x) {
+#pragma unroll
+  for (int step = kLanes / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
   return x;
 }
 

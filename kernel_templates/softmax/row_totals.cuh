@@ -1,0 +1,60 @@
+// Sums of exponentials over the threads that share a row, in a fixed order. Included by softmax_forward below
+// its constants: uses kThreadsPerRow, kThreads and kCluster.
+#pragma once
+
+// What exponents are taken relative to: the largest, unless there is none above -inf.
+__device__ __forceinline__ float base_of(float max) {
+  return max == negative_infinity() ? 0.0f : max;
+}
+
+// Of some scores t: the largest, and the sum of 2^(t - base_of(max)).
+struct Totals {
+  float max = negative_infinity(), sum = 0.0f;
+};
+
+// The totals of what kLanes neighbouring lanes have, the same bits in every one of them. By all lanes of the
+// warp.
+template <int kLanes>
+__device__ __forceinline__ Totals lane_totals(const Totals& mine) {
+  Totals totals;
+  totals.max = lane_max<kLanes>(mine.max);
+  // __fmul_rn: a product fused into the first addition would differ between lanes.
+  totals.sum = lane_sum<kLanes>(__fmul_rn(mine.sum, exp2_approx(mine.max - base_of(totals.max))));
+  return totals;
+}
+
+// The totals of a row, the same bits in every thread. By all threads of the block, once; those of a cluster
+// then call finish_row_totals() before they end.
+__device__ __forceinline__ Totals row_totals(Totals mine) {
+  constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
+  const int lane = threadIdx.x % 32;
+  mine = lane_totals<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(mine);
+  if constexpr (kWarpsPerRow > 1) {
+    __shared__ Totals warps[kThreads / 32];
+    const int warp = threadIdx.x / 32;
+    if (lane == 0) warps[warp] = mine;
+    __syncthreads();
+    mine = warps[warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow];
+    mine = lane_totals<kWarpsPerRow>(mine);
+  }
+  //% if CLUSTER > 1
+  __shared__ float block[2];
+  if (threadIdx.x == 0) {
+    block[0] = mine.max;
+    block[1] = mine.sum;
+  }
+  cluster_arrive();
+  cluster_wait();
+  mine.max = load_remote(&block[0], lane % kCluster);
+  mine.sum = load_remote(&block[1], lane % kCluster);
+  mine = lane_totals<kCluster>(mine);
+  cluster_arrive();
+  //% end
+  return mine;
+}
+
+__device__ __forceinline__ void finish_row_totals() {
+  //% if CLUSTER > 1
+  cluster_wait();
+  //% end
+}
