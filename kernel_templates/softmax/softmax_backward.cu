@@ -30,6 +30,7 @@ static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row")
 using namespace device;
 
 constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
+constexpr int kRegisterWords = kMostColumns / (kThreadsPerRow * kCluster) * 2 * sizeof(scalar) / 4;
 
 //% include "softmax/columns.cuh"
 //% include "norm/row_sums.cuh"
@@ -44,7 +45,27 @@ struct Params {
   int columns, queries;
 };
 
-using Vector = Vec<scalar, kVec>;
+// A row of dy and y, the part of it that a thread has.
+struct Row {
+  const scalar *dy, *y;
+  Columns columns;
+  Vector kept_dy[kInRegisters ? kVecsPerThread : 1], kept_y[kInRegisters ? kVecsPerThread : 1];
+
+  // Vector i is at [at(i)] from now on.
+  __device__ __forceinline__ static int at(int i) { return kInRegisters ? i : 0; }
+  __device__ __forceinline__ void load_one(int i) {
+    kept_dy[at(i)] = columns.load_one(dy, i);
+    kept_y[at(i)] = columns.load_one(y, i);
+  }
+  // 0 in columns that do not count, whatever is there.
+  __device__ __forceinline__ Values seen(const Vector& vector, int i) const {
+    Values values = widen(vector);
+#pragma unroll
+    for (int e = 0; e < kVec; ++e)
+      values.at[e] = (kCausal ? columns.sees(i, e) : columns.sees(i)) ? values.at[e] : 0.0f;
+    return values;
+  }
+};
 
 //% if CLUSTER > 1
 extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
@@ -52,49 +73,38 @@ extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     softmax_backward(const __grid_constant__ Params params) {
-  const i64 number = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
-  const bool active = kRowsPerBlock == 1 || number < params.rows;
-  const int lane = row_lane(), visible = visible_columns(params.columns, params.queries, number);
+  const i64 place = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
+  const bool active = kRowsPerBlock == 1 || place < params.rows;
+  const i64 number = active ? place : 0;
+  const int lane = row_lane();
   i64 offset[3];
   row_offsets(offset, params.extent, params.strides, number);
-  const auto has = [&](int i) { return active && column_of(lane, i) < params.columns; };
-  const auto is_seen = [&](int i) { return !kCausal || column_of(lane, i) < visible; };
-  // Of a vector that holds the last visible column, the others are 0 in y.
-  const auto load_one = [&](const scalar* row, int i) {
-    if (!is_seen(i)) return Vector{};
-    return kInRegisters ? load_streaming<scalar, kVec>(row + column_of(lane, i))
-                        : load<scalar, kVec>(row + column_of(lane, i));
-  };
-  const scalar* const dy = params.dy + offset[1];
-  const scalar* const y = params.y + offset[2];
+  Row row{params.dy + offset[1], params.y + offset[2],
+          {lane, visible_columns(params.columns, params.queries, number)}};
 
-  Vector kept_dy[kInRegisters ? kVecsPerThread : 1], kept_y[kInRegisters ? kVecsPerThread : 1];
+  if constexpr (kInRegisters) {
+#pragma unroll
+    for (int i = 0; i < kVecsPerThread; ++i) row.load_one(i);
+  }
   float sum = 0.0f;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
-    const int k = kInRegisters ? i : 0;
-    kept_dy[k] = load_one(dy, i);
-    kept_y[k] = load_one(y, i);
-    const Values a = widen(kept_dy[k]), b = widen(kept_y[k]);
+    if constexpr (!kInRegisters) row.load_one(i);
+    const Values dy = row.seen(row.kept_dy[Row::at(i)], i), y = row.seen(row.kept_y[Row::at(i)], i);
 #pragma unroll
-    for (int e = 0; e < kVec; ++e) sum = fmaf(a.at[e], b.at[e], sum);
+    for (int e = 0; e < kVec; ++e) sum = fmaf(dy.at[e], y.at[e], sum);
   }
   RowSums row_sums;
   sum = row_sums(sum);
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
-    const int k = kInRegisters ? i : 0;
-    if constexpr (!kInRegisters) {
-      kept_dy[k] = load_one(dy, i);
-      kept_y[k] = load_one(y, i);
-    }
-    const Values a = widen(kept_dy[k]), b = widen(kept_y[k]);
+    if constexpr (!kInRegisters) row.load_one(i);
+    const Values dy = row.seen(row.kept_dy[Row::at(i)], i), y = row.seen(row.kept_y[Row::at(i)], i);
     Values dx;
 #pragma unroll
-    for (int e = 0; e < kVec; ++e) dx.at[e] = params.scale * b.at[e] * (a.at[e] - sum);
-    store_values(params.dx + offset[0] + column_of(lane, i), dx);
+    for (int e = 0; e < kVec; ++e) dx.at[e] = params.scale * y.at[e] * (dy.at[e] - sum);
+    const int column = column_of(lane, i);
+    if (active && column < params.columns) store_values(params.dx + offset[0] + column, dx);
   }
   row_sums.finish();
 }

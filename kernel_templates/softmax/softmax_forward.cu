@@ -5,8 +5,8 @@
 //
 // A row without a visible column above -inf is 0. Sums are f32.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row of up
-// to kMaxRegisterValues per thread stays in registers; a longer one is read again, then from L2.
+// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays in
+// registers where it fits; a longer one is read again, then from L2.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -34,6 +34,7 @@ static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row")
 using namespace device;
 
 constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
+constexpr int kRegisterWords = kMostColumns / (kThreadsPerRow * kCluster) * (sizeof(scalar) + kHasMask) / 4;
 
 //% include "softmax/columns.cuh"
 //% include "softmax/row_totals.cuh"
@@ -49,39 +50,41 @@ struct Params {
   int columns, queries;
 };
 
-// One row of every tensor.
+// One row of x and mask, the part of it that a thread has.
 struct Row {
-  scalar* y;
   const scalar* x;
   const u8* mask;
   float factor;
-  int columns, visible;
+  Columns columns;
+  Vector kept[kInRegisters ? kVecsPerThread : 1];
+  Vec<u8, kVec> hidden[kInRegisters ? kVecsPerThread : 1];
 
+  // Vector i is at [at(i)] from now on.
+  __device__ __forceinline__ static int at(int i) { return kInRegisters ? i : 0; }
+  __device__ __forceinline__ void load_one(int i) {
+    kept[at(i)] = columns.load_one(x, i);
+    if constexpr (kHasMask) hidden[at(i)] = load<u8, kVec>(mask + columns.place(i));
+  }
   // Exponents of 2; -inf where a column is hidden.
-  __device__ __forceinline__ Values scores(int column) const {
-    Values t;
-    if (kCausal && column >= visible) {
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) t.at[e] = negative_infinity();
-      return t;
-    }
-    t = kInRegisters ? stream_values(x + column) : load_values(x + column);
-    Vec<u8, kVec> hidden{};
-    if constexpr (kHasMask) hidden = load<u8, kVec>(mask + column);
+  __device__ __forceinline__ Values scores(int i) const {
+    Values t = widen(kept[at(i)]);
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
-      const bool is_hidden = (kHasMask && hidden.at[e] != 0) || (kCausal && column + e >= visible);
-      t.at[e] = is_hidden ? negative_infinity() : t.at[e] * factor;
+      const bool is_seen = (kCausal ? columns.sees(i, e) : columns.sees(i)) && !(kHasMask && hidden[at(i)].at[e] != 0);
+      t.at[e] = is_seen ? t.at[e] * factor : negative_infinity();
     }
     return t;
   }
 };
 
-// Adds a vector of scores to a thread's totals and turns them into 2^(t - base_of(max)) of the new maximum.
-__device__ __forceinline__ void add(Totals& totals, const Values& t) {
-  float max = totals.max;
+__device__ __forceinline__ float largest(float max, const Values& t) {
 #pragma unroll
   for (int e = 0; e < kVec; ++e) max = fmaxf(max, t.at[e]);
+  return max;
+}
+
+// Adds a vector of scores to a thread's totals; `max` is at least the largest of both.
+__device__ __forceinline__ void add(Totals& totals, const Values& t, float max) {
   const float base = base_of(max);
   totals.sum *= exp2_approx(totals.max - base);
 #pragma unroll
@@ -95,54 +98,43 @@ extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     softmax_forward(const __grid_constant__ Params params) {
-  const i64 number = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
-  const bool active = kRowsPerBlock == 1 || number < params.rows;
+  const i64 place = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
+  const bool active = kRowsPerBlock == 1 || place < params.rows;
+  const i64 number = active ? place : 0;
   const int lane = row_lane();
   i64 offset[3];
   row_offsets(offset, params.extent, params.strides, number);
-  const Row row{params.y + offset[0], params.x + offset[1],  params.mask + offset[2], params.factor,
-                params.columns,       visible_columns(params.columns, params.queries, number)};
-  const auto has = [&](int i) { return active && column_of(lane, i) < row.columns; };
+  Row row{params.x + offset[1], params.mask + offset[2], params.factor,
+          {lane, visible_columns(params.columns, params.queries, number)}};
 
-  Values kept[kInRegisters ? kVecsPerThread : 1];
   Totals totals;
   if constexpr (kInRegisters) {
 #pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      kept[i] = row.scores(column_of(lane, i));
+    for (int i = 0; i < kVecsPerThread; ++i) row.load_one(i);
+    float max = negative_infinity();
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) totals.max = fmaxf(totals.max, kept[i].at[e]);
-    }
-    const float base = base_of(totals.max);
+    for (int i = 0; i < kVecsPerThread; ++i) max = largest(max, row.scores(i));
+    totals.max = max;
 #pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) {
-        kept[i].at[e] = exp2_approx(kept[i].at[e] - base);
-        totals.sum += kept[i].at[e];
-      }
-    }
+    for (int i = 0; i < kVecsPerThread; ++i) add(totals, row.scores(i), max);
   } else {
 #pragma unroll(kUnroll)
     for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) add(totals, row.scores(column_of(lane, i)));
+      row.load_one(i);
+      const Values t = row.scores(i);
+      add(totals, t, largest(totals.max, t));
     }
   }
-  const float own_max = totals.max;
   totals = row_totals(totals);
-  const float base = base_of(totals.max);
-  float inverse = totals.sum == 0.0f ? 0.0f : 1.0f / totals.sum;
-  if constexpr (kInRegisters) inverse *= exp2_approx(own_max - base);
+  const float base = base_of(totals.max), inverse = totals.sum == 0.0f ? 0.0f : 1.0f / totals.sum;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
-    const int column = column_of(lane, i);
-    Values y = kInRegisters ? kept[kInRegisters ? i : 0] : row.scores(column);
+    if constexpr (!kInRegisters) row.load_one(i);
+    Values y = row.scores(i);
 #pragma unroll
-    for (int e = 0; e < kVec; ++e) y.at[e] = (kInRegisters ? y.at[e] : exp2_approx(y.at[e] - base)) * inverse;
-    store_values(row.y + column, y);
+    for (int e = 0; e < kVec; ++e) y.at[e] = exp2_approx(y.at[e] - base) * inverse;
+    const int column = column_of(lane, i);
+    if (active && column < params.columns) store_values(params.y + offset[0] + column, y);
   }
   finish_row_totals();
 }

@@ -56,7 +56,13 @@ class SoftmaxCall {
       x_values_[0] = NAN;  // hidden
     }
     x_.write(x_values_);
-    dy_.write(dy_values_);
+    std::vector<float> dy = dy_values_;
+    for (std::size_t i = 0; c.causal && i < dy.size(); ++i) {  // nothing may depend on what is hidden
+      const auto column = static_cast<std::int64_t>(i) % c.columns,
+                 row = static_cast<std::int64_t>(i) / c.columns;
+      if (column > row % c.queries + c.columns - c.queries) dy[i] = NAN, dy_values_[i] = 0;
+    }
+    dy_.write(dy);
   }
 
   Softmax forward() const {
@@ -171,6 +177,44 @@ TEST_CASE("softmax: long rows", "[gpu]") {
     }
   }
   check_all(shared_runtime(), cases);
+}
+
+TEST_CASE("softmax: a mask that broadcasts over heads", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  constexpr std::int64_t kBatch = 2, kHeads = 3, kQueries = 5, kColumns = 24;
+  const auto x_values = reference::random_normal(kBatch * kHeads * kQueries * kColumns, 1, DType::f32);
+  auto mask_values = reference::random_normal(kBatch * kQueries * kColumns, 2, DType::f32);
+  for (float& value : mask_values) value = value > 0 ? 1.0f : 0.0f;
+  DeviceTensor x(DType::f32, {kBatch, kHeads, kQueries, kColumns}),
+      y(DType::f32, {kBatch, kHeads, kQueries, kColumns}), mask(DType::u8, {kBatch, 1, kQueries, kColumns});
+  x.write(x_values);
+  mask.write(mask_values);
+  softmax(shared_runtime(), {.y = y.tensor(), .x = x.tensor(), .mask = mask.tensor()});
+  driver::synchronize_device();
+  std::vector<float> expanded;
+  constexpr std::int64_t kPlane = kQueries * kColumns;
+  for (std::int64_t i = 0; i < kBatch * kHeads; ++i) {
+    const auto first = mask_values.begin() + i / kHeads * kPlane;
+    expanded.insert(expanded.end(), first, first + kPlane);
+  }
+  const auto truth = reference::softmax(
+      {.batch = kBatch * kHeads, .queries = kQueries, .columns = kColumns, .x = x_values, .mask = expanded});
+  CHECK(reference::compare(y.read(), truth, 1e-5).passed());
+}
+
+TEST_CASE("softmax: gradients in the place of the result", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  SoftmaxCall call({.columns = 513});
+  call.run(shared_runtime());
+  const auto bytes = call.result_bytes();
+  SoftmaxBackward args = call.backward();
+  args.dx = call.forward().y;
+  softmax_backward(shared_runtime(), args);
+  driver::synchronize_device();
+  const auto again = call.result_bytes();  // y and dx, which are the same now
+  const std::size_t half = bytes.size() / 2;
+  CHECK(std::equal(again.begin(), again.begin() + static_cast<std::ptrdiff_t>(half),
+                   bytes.begin() + static_cast<std::ptrdiff_t>(half)));
 }
 
 TEST_CASE("softmax: infinities and NaN", "[gpu][emulated]") {

@@ -11,7 +11,7 @@ namespace sprue {
 ///
 /// A column is visible unless the mask hides it and, if `causal`, where the last two dimensions are [queries, keys] and
 /// the last query sees all keys: query i sees key j <= i + keys - queries. What is hidden may be NaN. Rows in which no
-/// column is visible, or all of them are -inf, are 0; a visible NaN or infinity (of the sign of scale) makes its row NaN.
+/// column is visible, or all of them are -inf, are 0. Where scale * x is NaN or +inf in a visible column, the row is NaN.
 /// Sums are accumulated in f32. The number of columns is an argument of the kernel: only the next power of two and the
 /// alignment choose it. Rows may have any stride; the last dimension is contiguous.
 struct Softmax {
@@ -26,8 +26,8 @@ SPRUE_API KernelInfo prepare(Runtime& runtime, const Softmax& args);
 
 /// dx[..., c] = scale * y[..., c] * (dy[..., c] - sum over c' of y[..., c'] * dy[..., c'])
 ///
-/// The gradient of softmax, given its result y, which is 0 where columns were hidden. `causal` only says that columns
-/// need not be read.
+/// The gradient of softmax, given its result y, which is 0 where columns were hidden. What `causal` hides is not read and
+/// may be NaN in dy; what a mask hid must be finite there.
 struct SoftmaxBackward {
   Tensor dx;           ///< [..., columns], dtype of y; may be dy or y itself.
   ConstTensor dy;      ///< [..., columns], dtype of y.
