@@ -70,3 +70,16 @@ __device__ __forceinline__ void store_values(T* dst, const Values& values) {
   for (int i = 0; i < kVec; ++i) vector.at[i] = from_f32<T>(values.at[i]);
   store(dst, vector);
 }
+
+__device__ __forceinline__ void scale(Values& x, float factor) {
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) x.at[i] *= factor;
+}
+__device__ __forceinline__ void multiply(Values& x, const Values& y) {
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) x.at[i] *= y.at[i];
+}
+__device__ __forceinline__ void add(Values& x, const Values& y) {
+#pragma unroll
+  for (int i = 0; i < kVec; ++i) x.at[i] += y.at[i];
+}

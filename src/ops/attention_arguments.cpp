@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/philox.h"
+
 namespace sprue {
 namespace {
 
@@ -14,21 +16,6 @@ AttentionArguments::Strides bias_strides(const Extents& bias) {
 
 const int* indices(const ConstTensor& tensor) {
   return static_cast<const int*>(tensor.data);
-}
-
-using RoundKeys = decltype(AttentionArguments::dropout_keys);
-
-/// The keys of Philox's rounds, each the one before plus two constants of the generator.
-RoundKeys round_keys(std::uint64_t seed) {
-  RoundKeys keys{};
-  auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
-  for (std::size_t round = 0; round < keys.size(); round += 2) {
-    keys[round] = low;
-    keys[round + 1] = high;
-    low += 0x9E3779B9;
-    high += 0xBB67AE85;
-  }
-  return keys;
 }
 
 /// The reach of a window among `positions` of them; -1 is no limit.
@@ -72,7 +59,7 @@ AttentionArguments attention_arguments(const Attention& args, const AttentionLay
       .sink_stride = args.sinks.extents.stride[0],
       .probabilities = args.probabilities.data,
       .probabilities_stride = outer_strides<3>(args.probabilities.extents, 4),
-      .dropout_keys = drops ? round_keys(args.dropout.seed) : RoundKeys{},
+      .dropout_keys = drops ? ops::round_keys(args.dropout.seed) : ops::RoundKeys{},
       .dropout_offset = args.dropout.offset,
       .batch = static_cast<int>(batch),
       .heads = static_cast<int>(q.shape[q.rank - 2]),

@@ -20,13 +20,6 @@ inline LossTerms loss_terms(const LossOptions& options, std::int64_t total_class
           options.softcap,      options.label_smoothing, options.lse_square_scale};
 }
 
-/// A tensor with an element per row, as one of rows of one element.
-inline Extents as_rows(Extents extents) {
-  extents.shape[static_cast<std::size_t>(extents.rank)] = 1;
-  extents.stride[static_cast<std::size_t>(extents.rank)] = 1;
-  ++extents.rank;
-  return extents;
-}
 /// One element for all rows of `labels`.
 inline Extents same_for_all(Extents labels) {
   labels.stride = {};

@@ -3,11 +3,11 @@
 #include "ops/norm_backward.h"
 
 #include <algorithm>
-#include <cmath>
-#include <optional>
+#include <array>
 
 #include "driver/device.h"
-#include "ops/norm_check.h"
+#include "ops/norm_backward_check.h"
+#include "ops/norm_dropout.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/workspace.h"
@@ -15,18 +15,31 @@
 namespace sprue {
 namespace {
 
-constexpr std::int64_t kMaxHidden = 131072;  // what a cluster's registers hold of a row
 constexpr char kKernel[] = "norm_backward", kSumKernel[] = "norm_backward_sum";
+
+/// Tensors with rows, in the order of their strides.
+enum RowTensor {
+  kDx, kDy, kZ, kDresidualOut, kDresidual, kX, kMask, kDx1, kMask1, kRowScale, kGate, kDgate, kDy1, kXRows, kYRows,
+  kRowTensors
+};
 
 /// The kernels' arguments, as the templates declare them.
 struct NormBackwardParams {
   void* dx;
-  const void *dy, *z, *dresidual_out;
+  const void *dy[2], *z, *dresidual_out;
   void* dresidual;
-  const void* weight;
-  float *dweight_rows, *dbias_rows;
+  const void *weight[2], *bias[2];
+  float* sum_rows[5];
   long long rows, extent[ops::kMaxRowDims];
-  ops::RowStrides strides[5];
+  ops::RowStrides strides[kRowTensors];
+  const void *x, *gate;
+  void *dx1, *dgate;
+  const void *row_scale, *column_scale, *mask, *mask1, *x_rows, *y_rows;
+  long long rows_of_x, rows_of_y;
+  ops::RoundKeys dropout_keys;
+  std::uint64_t dropout_offset;
+  std::uint32_t kept_of_65536;
+  float x_factor, x1_factor;
   float eps;
 };
 struct SumParams {
@@ -35,99 +48,97 @@ struct SumParams {
   int blocks, columns;
 };
 
-struct Views {
-  explicit Views(const NormBackward& args)
-      : dx("dx", args.dx),
-        dy("dy", args.dy),
-        z("z", args.z),
-        weight("weight", args.weight),
-        dweight("dweight", args.dweight),
-        dbias("dbias", args.dbias),
-        dresidual_out("dresidual_out", args.dresidual_out),
-        dresidual("dresidual", args.dresidual) {}
-  ops::View dx, dy, z, weight, dweight, dbias, dresidual_out, dresidual;
-};
-
-void check_weights(const NormBackward& args, const Views& views, bool with_data) {
-  const ops::View &dy = views.dy, &weight = views.weight;
-  if (weight.given()) ops::check_columns(args.op, weight, dy, {.with_data = with_data});
-  SPRUE_CHECK(args.op, weight.given() || !args.zero_centred_weight,
-              "zero_centred_weight must not be set without a weight, but is");
-  for (const ops::View* gradient : {&views.dweight, &views.dbias}) {
-    if (!gradient->given()) continue;
-    SPRUE_CHECK(args.op, weight.given(), "{} must not be given without a weight, but is {}", gradient->name,
-                gradient->extents.print());
-    ops::check_columns(args.op, *gradient, dy, {.output = true, .with_data = with_data});
-    SPRUE_CHECK(args.op, gradient->dtype == weight.dtype, "{} must have the dtype of weight, {}, but has {}",
-                gradient->name, name_of(weight.dtype), name_of(gradient->dtype));
-  }
-}
-
-void check(const NormBackward& args, const Views& views, bool with_data) {
-  const auto& [dx, dy, z, weight, dweight, dbias, dresidual_out, dresidual] = views;
-  const char* const op = args.op;
-  const ops::ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
-  ops::check_rows(op, dy, with_data);
-  const std::int64_t hidden = dy.extent(dy.extents.rank - 1);
-  SPRUE_CHECK(op, hidden <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}", kMaxHidden,
-              hidden);
-  ops::check_rows_like(op, dx, dy, false, output);
-  ops::check_rows_like(op, z, dy, true, input);
-  SPRUE_CHECK(op, std::isfinite(args.eps) && args.eps >= 0, "eps must be finite and not negative, but is {}",
-              args.eps);
-  check_weights(args, views, with_data);
-  if (dresidual_out.given()) ops::check_rows_like(op, dresidual_out, dy, true, input);
-  if (dresidual.given()) ops::check_rows_like(op, dresidual, dy, true, output);
-  SPRUE_CHECK(op, !dresidual.given() || !dresidual_out.given() || dresidual.dtype == dresidual_out.dtype,
-              "dresidual must have the dtype of dresidual_out, {}, but has {}", name_of(dresidual_out.dtype),
-              name_of(dresidual.dtype));
-
-  SPRUE_CHECK(op, ops::apart(dx, dy) || ops::same_view(dx, dy),
-              "dx must be dy itself or not overlap it, but they share memory as different views");
-  SPRUE_CHECK(
-      op, ops::apart(dresidual, dresidual_out) || ops::same_view(dresidual, dresidual_out),
-      "dresidual must be dresidual_out itself or not overlap it, but they share memory as different views");
-  for (const ops::View* other : {&z, &weight, &dresidual_out, &dresidual, &dweight, &dbias}) {
-    ops::check_apart(op, dx, *other);
-  }
-  for (const ops::View* other : {&dy, &z, &weight, &dweight, &dbias}) ops::check_apart(op, dresidual, *other);
-  for (const ops::View* other : {&dy, &z, &weight, &dresidual_out, &dbias})
-    ops::check_apart(op, dweight, *other);
-  for (const ops::View* other : {&dy, &z, &weight, &dresidual_out}) ops::check_apart(op, dbias, *other);
-}
-
-NormBackwardParams parameters(const NormBackward& args) {
+NormBackwardParams parameters(const NormBackward& args, const NormBackwardViews& views) {
+  const DropoutRule dropout(args.dropout);
   NormBackwardParams params{};
   params.dx = args.dx.data;
-  params.dy = args.dy.data;
+  params.dy[0] = args.dy.data;
+  params.dy[1] = args.dy1.data;
   params.z = args.z.data;
   params.dresidual_out = args.dresidual_out.data;
   params.dresidual = args.dresidual.data;
-  params.weight = args.weight.data;
-  params.rows = ops::count(args.op, args.dy.extents, args.dy.extents.rank - 1);
+  params.weight[0] = args.weight.data;
+  params.weight[1] = args.weight1.data;
+  params.bias[0] = args.bias.data;
+  params.bias[1] = args.bias1.data;
+  params.rows = ops::count(args.op, views.shape(), views.shape().rank - 1);
+  params.x = args.x.data;
+  params.gate = args.gate.data;
+  params.dx1 = args.dx1.data;
+  params.dgate = args.dgate.data;
+  params.row_scale = args.row_scale.data;
+  params.column_scale = args.column_scale.data;
+  params.mask = args.dropout_mask.data;
+  params.mask1 = args.dropout_mask1.data;
+  params.x_rows = args.x_rows.data;
+  params.y_rows = args.y_rows.data;
+  params.rows_of_x = args.dx.extents.shape[0];
+  params.rows_of_y = args.dy.extents.shape[0];
+  if (args.dropout.probability != 0) {
+    params.dropout_keys = ops::round_keys(args.dropout.seed);
+    params.dropout_offset = args.dropout.offset;
+    params.kept_of_65536 = dropout.kept_of_65536;
+  }
+  params.x_factor = args.x_scale * dropout.factor;
+  params.x1_factor = dropout.factor;
   params.eps = args.eps;
   return params;
 }
 
+/// Returns how many row dimensions remain. Tensors whose rows are numbered have one stride.
+int merge_rows(NormBackwardParams& params, const NormBackward& args, const NormBackwardViews& views) {
+  const Extents none;
+  const Extents row_scale = ops::as_rows(args.row_scale.extents), x_rows = ops::as_rows(args.x_rows.extents),
+                y_rows = ops::as_rows(args.y_rows.extents);
+  const auto unless = [&](bool numbered, const Extents& extents) { return numbered ? &none : &extents; };
+  const bool some_x = views.x_rows.given(), some_y = views.y_rows.given();
+  const int dims = ops::merge_rows(
+      views.shape(),
+      {unless(some_x, args.dx.extents), unless(some_y, args.dy.extents), &args.z.extents, &args.dresidual_out.extents,
+       &args.dresidual.extents, unless(some_x, args.x.extents), unless(some_x, args.dropout_mask.extents),
+       &args.dx1.extents, &args.dropout_mask1.extents, &row_scale, &args.gate.extents, &args.dgate.extents,
+       unless(some_y, args.dy1.extents), &x_rows, &y_rows},
+      params.extent, params.strides);
+  const auto number = [&](RowTensor tensor, const Extents& extents) {
+    params.strides[tensor].stride[0] = extents.stride[0];
+  };
+  if (some_x) {
+    number(kDx, args.dx.extents);
+    number(kX, args.x.extents);
+    number(kMask, args.dropout_mask.extents);
+  }
+  if (some_y) {
+    number(kDy, args.dy.extents);
+    number(kDy1, args.dy1.extents);
+  }
+  return dims;
+}
+
 /// What the kernels are specialised for.
 struct Problem {
-  DType scalar, z_type, weight_type, residual_type;
+  DType scalar, z_type, weight_type, residual_type, row_scale_type, column_scale_type;
   std::int64_t hidden, alignment;
   int row_dims;
-  bool centred, has_weight, zero_centred, has_residual, has_dresidual_out, has_dresidual, has_dweight,
-      has_dbias;
+  bool centred, has_weight, zero_centred, has_residual, has_dresidual_out, has_dresidual, has_dweight, has_dbias,
+      has_row_scale, has_column_scale, has_dcolumn_scale, x_factor, dropout, has_mask, has_dx1, has_gate, gate_first,
+      has_bias, two_outputs, x_rows, y_rows;
 
-  bool sums() const { return has_dweight || has_dbias; }
+  int outputs() const { return two_outputs ? 2 : 1; }
+  /// Of rows, for which the kernel leaves parts.
+  int sums() const { return (has_dweight + has_dbias) * outputs() + has_dcolumn_scale; }
 
   KernelKey key(int device) const {
     const auto at = [](auto value, int bit) { return static_cast<std::uint64_t>(value) << bit; };
     return {
         kernel_id(kKernel),
         device,
-        {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40),
+        {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40) | at(row_scale_type, 48) | at(column_scale_type, 56),
          at(scalar, 0) | at(z_type, 8) | at(weight_type, 16) | at(residual_type, 24) | at(centred, 32) |
              at(has_weight, 33) | at(zero_centred, 34) | at(has_residual, 35) | at(has_dresidual_out, 36) |
-             at(has_dresidual, 37) | at(has_dweight, 38) | at(has_dbias, 39)}};
+             at(has_dresidual, 37) | at(has_dweight, 38) | at(has_dbias, 39) | at(has_row_scale, 40) |
+             at(has_column_scale, 41) | at(has_dcolumn_scale, 42) | at(x_factor, 43) | at(dropout, 44) |
+             at(has_mask, 45) | at(has_dx1, 46) | at(has_gate, 47) | at(gate_first, 48) | at(has_bias, 49) |
+             at(two_outputs, 50) | at(x_rows, 51) | at(y_rows, 52)}};
   }
   Request request() const {
     const auto type = [](bool given, DType dtype) {
@@ -145,37 +156,62 @@ struct Problem {
              {"HAS_DRESIDUAL", has_dresidual},
              {"HAS_DWEIGHT", has_dweight},
              {"HAS_DBIAS", has_dbias},
+             {"ROW_SCALE", type(has_row_scale, row_scale_type)},
+             {"COLUMN_SCALE", type(has_column_scale, column_scale_type)},
+             {"HAS_DCOLUMN_SCALE", has_dcolumn_scale},
+             {"X_FACTOR", x_factor},
+             {"DROPOUT", dropout},
+             {"HAS_MASK", has_mask},
+             {"HAS_DX1", has_dx1},
+             {"GATE", std::string(!has_gate ? "none" : gate_first ? "first" : "last")},
+             {"HAS_BIAS", has_bias},
+             {"OUTPUTS", std::int64_t{outputs()}},
+             {"X_ROWS", x_rows},
+             {"Y_ROWS", y_rows},
              {"ALIGNMENT", alignment},
              {"ROW_DIMS", std::int64_t{row_dims}}}};
   }
-  KernelKey sum_key(int device) const {
-    return {kernel_id(kSumKernel), device, {static_cast<std::uint64_t>(weight_type), 0}};
+  KernelKey sum_key(int device, DType type) const {
+    return {kernel_id(kSumKernel), device, {static_cast<std::uint64_t>(type), 0}};
   }
-  Request sum_request() const { return {kSumKernel, {{"WEIGHT", std::string(name_of(weight_type))}}}; }
+  Request sum_request(DType type) const { return {kSumKernel, {{"WEIGHT", std::string(name_of(type))}}}; }
 };
 
-Problem specialise(const NormBackward& args, const Views& views, NormBackwardParams& params) {
-  const auto& [dx, dy, z, weight, dweight, dbias, dresidual_out, dresidual] = views;
-  const bool has_residual = dresidual_out.given() || dresidual.given();
-  return {.scalar = dy.dtype,
-          .z_type = z.dtype,
-          .weight_type = weight.given() ? weight.dtype : DType{},
-          .residual_type = dresidual.given() ? dresidual.dtype
-                           : has_residual    ? dresidual_out.dtype
-                                             : DType{},
-          .hidden = dy.extent(dy.extents.rank - 1),
-          .alignment = ops::element_alignment(dx, dy, z, weight, dresidual_out, dresidual),
-          .row_dims = ops::merge_rows(
-              {&dx.extents, &dy.extents, &z.extents, &dresidual_out.extents, &dresidual.extents},
-              params.extent, params.strides),
+Problem specialise(const NormBackward& args, const NormBackwardViews& v, NormBackwardParams& params) {
+  const auto type = [](const ops::View& view) { return view.given() ? view.dtype : DType{}; };
+  const bool dropout = args.dropout.probability != 0;
+  return {.scalar = v.dy.dtype,
+          .z_type = v.z.dtype,
+          .weight_type = type(v.weight),
+          .residual_type = v.dresidual.given() ? v.dresidual.dtype : type(v.dresidual_out),
+          .row_scale_type = type(v.row_scale),
+          .column_scale_type = type(v.column_scale),
+          .hidden = v.hidden(),
+          .alignment = ops::element_alignment(v.dx, v.dy, v.z, v.weight, v.dresidual_out, v.dresidual, v.x,
+                                              v.column_scale, v.dropout_mask, v.dx1, v.dropout_mask1, v.gate, v.dgate,
+                                              v.bias, v.dy1, v.weight1, v.bias1),
+          .row_dims = merge_rows(params, args, v),
           .centred = args.centred,
-          .has_weight = weight.given(),
+          .has_weight = v.weight.given(),
           .zero_centred = args.zero_centred_weight,
-          .has_residual = has_residual,
-          .has_dresidual_out = dresidual_out.given(),
-          .has_dresidual = dresidual.given(),
-          .has_dweight = dweight.given(),
-          .has_dbias = dbias.given()};
+          .has_residual = v.dresidual_out.given() || v.dresidual.given(),
+          .has_dresidual_out = v.dresidual_out.given(),
+          .has_dresidual = v.dresidual.given(),
+          .has_dweight = v.dweight.given(),
+          .has_dbias = v.dbias.given(),
+          .has_row_scale = v.row_scale.given(),
+          .has_column_scale = v.column_scale.given(),
+          .has_dcolumn_scale = v.dcolumn_scale.given(),
+          .x_factor = dropout || args.x_scale != 1,
+          .dropout = dropout,
+          .has_mask = v.dropout_mask.given(),
+          .has_dx1 = v.dx1.given(),
+          .has_gate = v.gate.given(),
+          .gate_first = args.gate_first,
+          .has_bias = v.bias.given(),
+          .two_outputs = v.dy1.given(),
+          .x_rows = v.x_rows.given(),
+          .y_rows = v.y_rows.given()};
 }
 
 /// As many blocks, or clusters of them, as run at once: each walks over rows and leaves one row of sums.
@@ -186,54 +222,88 @@ std::int64_t count_groups(const LoadedKernel& kernel, std::int64_t rows) {
   return std::clamp<std::int64_t>(at_once, 1, std::max<std::int64_t>(most, 1));
 }
 
+/// Gradients of one dtype, whose parts lie `rows` after another: `count` of them, two at most in a launch.
+struct Sums {
+  DType dtype;
+  void* targets[2];
+  int count = 0;
+
+  void add(const Tensor& target) {
+    if (!ops::given(target)) return;
+    dtype = target.dtype;
+    targets[count++] = target.data;
+  }
+};
+
+/// In the order in which norm_backward leaves their parts.
+std::array<Sums, 3> sums_of(const NormBackward& args) {
+  std::array<Sums, 3> sums{};
+  sums[0].add(args.dweight);
+  sums[0].add(args.dweight1);
+  sums[1].add(args.dbias);
+  sums[1].add(args.dbias1);
+  sums[2].add(args.dcolumn_scale);
+  if (sums[0].count == 1 && sums[1].count == 1) {
+    sums[0].add(args.dbias);
+    sums[1].count = 0;
+  }
+  return sums;
+}
+
 }  // namespace
 
 void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
-  const Views views(args);
+  const NormBackwardViews views(args);
   check(args, views, true);
-  NormBackwardParams params = parameters(args);
+  NormBackwardParams params = parameters(args, views);
   const Problem problem = specialise(args, views, params);
-  if (params.rows == 0 && !problem.sums()) return;
+  if (params.rows == 0 && problem.sums() == 0) return;
 
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
   const LoadedKernel& kernel = impl.kernel(problem.key(device), stream, [&] { return problem.request(); });
-  const LoadedKernel* const sum =
-      problem.sums() ? &impl.kernel(problem.sum_key(device), stream, [&] { return problem.sum_request(); })
-                     : nullptr;
+  const std::array<Sums, 3> all_sums = sums_of(args);
+  std::array<const LoadedKernel*, 3> sum_kernels{};
+  for (std::size_t i = 0; i < all_sums.size(); ++i) {
+    const Sums& sums = all_sums[i];
+    if (sums.count != 0)
+      sum_kernels[i] =
+          &impl.kernel(problem.sum_key(device, sums.dtype), stream, [&] { return problem.sum_request(sums.dtype); });
+  }
 
   const std::int64_t groups = params.rows == 0 ? 0 : count_groups(kernel, params.rows);
-  const int outputs = problem.has_dweight + problem.has_dbias;
-  const Workspace workspace(impl.options().allocator,
-                            static_cast<std::size_t>(outputs * groups * problem.hidden) * sizeof(float),
+  const std::int64_t part = groups * problem.hidden;
+  const Workspace workspace(impl.options().allocator, static_cast<std::size_t>(problem.sums() * part) * sizeof(float),
                             stream);
-  auto* const rows = static_cast<float*>(workspace.data());
-  params.dweight_rows = rows;
-  params.dbias_rows = rows + (problem.has_dweight ? groups * problem.hidden : 0);
+  const float* rows = static_cast<float*>(workspace.data());
+  for (int i = 0; i < problem.sums(); ++i) params.sum_rows[i] = static_cast<float*>(workspace.data()) + i * part;
   if (groups != 0) {
     impl.launch(kernel, static_cast<unsigned>(groups * kernel.launch.blocks_per_row), stream, &params);
   }
-  if (sum == nullptr) return;
-  SumParams sums{{}, {}, static_cast<int>(groups), static_cast<int>(problem.hidden)};
-  int output = 0;
-  const auto add = [&](bool wanted, void* target, const float* source) {
-    if (!wanted) return;
-    sums.sums[output] = target;
-    sums.rows[output++] = source;
-  };
-  add(problem.has_dweight, args.dweight.data, params.dweight_rows);
-  add(problem.has_dbias, args.dbias.data, params.dbias_rows);
-  impl.launch(*sum, ops::grid_size(args.op, problem.hidden, sum->launch.rows_per_block, outputs), stream,
-              &sums);
+  for (std::size_t i = 0; i < all_sums.size(); ++i) {
+    if (sum_kernels[i] == nullptr) continue;
+    const Sums& sums = all_sums[i];
+    SumParams sum_params{{sums.targets[0], sums.targets[1]},
+                         {rows, rows + part},
+                         static_cast<int>(groups),
+                         static_cast<int>(problem.hidden)};
+    impl.launch(*sum_kernels[i],
+                ops::grid_size(args.op, problem.hidden, sum_kernels[i]->launch.rows_per_block, sums.count), stream,
+                &sum_params);
+    rows += sums.count * part;
+  }
 }
 
 KernelInfo prepare(Runtime& runtime, const NormBackward& args) {
-  const Views views(args);
+  const NormBackwardViews views(args);
   check(args, views, false);
-  NormBackwardParams params = parameters(args);
+  NormBackwardParams params = parameters(args, views);
   const Problem problem = specialise(args, views, params);
   const int device = driver::current_device();
-  if (problem.sums()) runtime.impl().prepare(problem.sum_key(device), problem.sum_request());
+  for (const Sums& sums : sums_of(args)) {
+    if (sums.count != 0)
+      runtime.impl().prepare(problem.sum_key(device, sums.dtype), problem.sum_request(sums.dtype));
+  }
   return runtime.impl().prepare(problem.key(device), problem.request());
 }
 

@@ -13,12 +13,11 @@ struct RowStrides {
   long long stride[kMaxRowDims];
 };
 
-/// Writes the row dimensions of `count` tensors of one shape, merging those that follow each other without a
-/// gap in all of them; tensors without dimensions are not looked at. Returns how many remain; at least 1.
+/// Writes the row dimensions of `count` tensors that have those of `shape`, merging those that follow each other
+/// without a gap in all of them; tensors without dimensions are not looked at. Returns how many remain; at least 1.
 template <int count>
-int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims],
+int merge_rows(const Extents& shape, const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims],
                RowStrides (&strides)[count]) {
-  const Extents& shape = *tensors[0];
   const auto follows = [](long long outer, const Extents& extents, int i) {
     long long block = 0;
     return !__builtin_mul_overflow(extents.shape[i], extents.stride[i], &block) && outer == block;
@@ -36,6 +35,26 @@ int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxR
   }
   if (dims == 0) extent[dims++] = 1;
   return dims;
+}
+
+/// Of tensors of one shape, that of the first one.
+template <int count>
+int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims], RowStrides (&strides)[count]) {
+  return merge_rows(*tensors[0], tensors, extent, strides);
+}
+
+/// A tensor with one value for each row as one whose rows have one element; nothing remains nothing.
+inline Extents as_rows(Extents extents) {
+  if (extents.rank == 0 || extents.rank == kMaxRank) return extents;
+  extents.shape[static_cast<std::size_t>(extents.rank)] = 1;
+  extents.stride[static_cast<std::size_t>(extents.rank++)] = 1;
+  return extents;
+}
+
+/// The shape of rows of `hidden` elements, one for each value of a tensor; strides are not set.
+inline Extents rows_of(Extents values, std::int64_t hidden) {
+  if (values.rank < kMaxRank) values.shape[static_cast<std::size_t>(values.rank++)] = hidden;
+  return values;
 }
 
 }  // namespace sprue::ops

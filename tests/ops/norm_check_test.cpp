@@ -91,7 +91,7 @@ TEST_CASE("layer_norm: what it refuses") {
           a.y = tensor(1, {4, 32});
         }) == "[layer_norm] y must have the shape of x, [4, 64], but has [4, 32]");
   CHECK(refused([](LayerNorm& a) { a.y.dtype = f32; }) ==
-        "[layer_norm] y must have the dtype of x, bf16, but has f32");
+        "[layer_norm] y must have the dtype of x, bf16, or e4m3 or i8, but has f32");
   CHECK(refused([](LayerNorm& a) { a.eps = -1; }) ==
         "[layer_norm] eps must be finite and not negative, but is -1");
   CHECK(refused([](LayerNorm& a) { a.weight = tensor(3, {63}, f32); }) ==
@@ -109,7 +109,7 @@ TEST_CASE("layer_norm: what it refuses") {
   CHECK(refused([](LayerNorm& a) { a.residual_out.dtype = bf16; }) ==
         "[layer_norm] residual_out must have the dtype of residual, f32, but has bf16");
   CHECK(refused([](LayerNorm& a) { a.residual = {}; }) ==
-        "[layer_norm] residual_out must not be given without a residual, but is [4, 64]");
+        "[layer_norm] residual_out must not be given where nothing changes x before the norm, but is [4, 64]");
   CHECK(refused([](LayerNorm& a) {
           a.residual_out = tensor(2, {4, 64}, f32);
         }) == "[layer_norm] residual_out must not overlap x, but they share memory");

@@ -41,7 +41,7 @@ TEST_CASE("rms_norm: shapes and dtypes") {
   CHECK(refusal(args) == "[rms_norm] y must have the shape of x, [6, 64], but has [6, 65]");
   args = good();
   args.y.dtype = f16;
-  CHECK(refusal(args) == "[rms_norm] y must have the dtype of x, bf16, but has f16");
+  CHECK(refusal(args) == "[rms_norm] y must have the dtype of x, bf16, or e4m3 or i8, but has f16");
   args = good();
   args.x = Tensor(address(0x10000), bf16, {6, 0});
   CHECK(refusal(args) == "[rms_norm] hidden, the last extent of x, must be 1 to 1048576, but is 0");

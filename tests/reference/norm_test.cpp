@@ -55,7 +55,7 @@ TEST_CASE("gradients of norms are slopes of norms") {
           CHECK(gradient[i] == Approx((above - below) / (high - low)).margin(2e-3).epsilon(2e-3));
         }
       };
-      const NormGradients<double> gradients = norm_backward(in, dy, dz);
+      const NormGradients<double> gradients = norm_backward(in, {.dy = dy, .dresidual_out = dz});
       check(x, gradients.dx);
       check(weight, gradients.dweight);
       check(bias, gradients.dbias);

@@ -54,8 +54,8 @@ std::vector<Check> check(const NormShape& s, bool centred, const Tensors& t) {
                                  .eps = s.eps,
                                  .centred = centred,
                                  .zero_centred_weight = s.zero_centred_weight};
-  const auto truth = reference::norm_backward(in, dy, dresidual_out);
-  const auto naive = reference::naive_norm_backward(in, dy, dresidual_out, s.dtype);
+  const auto truth = reference::norm_backward(in, {.dy = dy, .dresidual_out = dresidual_out});
+  const auto naive = reference::naive_norm_backward(in, {.dy = dy, .dresidual_out = dresidual_out}, s.dtype);
   std::vector<Check> checks;
   const auto compare = [&](const char* output, const auto& wanted, const auto& first_attempt) {
     if (t.has(output))

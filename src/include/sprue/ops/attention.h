@@ -4,19 +4,11 @@
 #include <cmath>
 #include <cstdint>
 
+#include "sprue/ops/dropout.h"
 #include "sprue/runtime.h"
 #include "sprue/tensor.h"
 
 namespace sprue {
-
-/// Dropout of attention probabilities. The pattern is a function of seed, offset, batch, head, query and key
-/// alone (Philox 4x32 with 7 rounds, as in FlashAttention-2), so a backward pass can draw it again.
-struct Dropout {
-  float probability =
-      0;  ///< Of dropping, in [0, 1). Rounded so that (floor(255 (1 - p)) + 1) / 256 are kept.
-  std::uint64_t seed = 0;
-  std::uint64_t offset = 0;  ///< Advance it by batch * heads * 32 between calls that share a seed.
-};
 
 /// out[b, i, h, :] = sum_j drop(softmax_j(s[b, h, i, j])) v[b, j, g, :],   g = h / (heads / kv_heads)
 /// lse[b, h, i]    = ln(exp(sinks[h]) + sum_j exp(s[b, h, i, j]))
@@ -64,6 +56,9 @@ struct Attention {
   /// Where q is packed, or k is packed or paged: the longest sequence's length or more.
   ConstTensor bias = {};
   ConstTensor sinks = {};  ///< [heads], f32: a logit per head that takes probability and has no value.
+  /// Of probabilities, in FlashAttention-2's pattern, so a backward pass can draw it again:
+  /// (floor(255 (1 - p)) + 1) / 256 of them are kept. Advance the offset by batch * heads * 32 between calls that share
+  /// a seed.
   Dropout dropout = {};
   /// [batch, heads, seqlen_q, seqlen_k], dtype of q, for tests of dropout: exp(s - m), negative where
   /// dropped, m being the maximum over the key's tile and those after it (the kernel walks from the last tile
