@@ -261,6 +261,49 @@ TEST_CASE("cross entropy from C: each member reaches the operator") {
   CHECK_THAT(message(), StartsWith("[cross_entropy_combine] total_classes must be the classes of all ranks"));
 }
 
+TEST_CASE("norms from C: what comes before and after them reaches the operator") {
+  const Handle handle;
+  const std::int64_t rows[] = {0, 64}, columns[] = {64}, values[] = {0};
+  static float memory[64];
+  sprue_layer_norm_args args = {};
+  args.struct_size = sizeof args;
+  sprue_tensor_init(&args.x, nullptr, SPRUE_BF16, 2, rows, nullptr);
+  sprue_tensor_init(&args.y, nullptr, SPRUE_E4M3, 2, rows, nullptr);
+  sprue_tensor_init(&args.y_row_scale, nullptr, SPRUE_F32, 1, values, nullptr);
+  sprue_tensor_init(&args.x1, nullptr, SPRUE_BF16, 2, rows, nullptr);
+  sprue_tensor_init(&args.gate, nullptr, SPRUE_BF16, 2, rows, nullptr);
+  sprue_tensor_init(&args.row_scale, nullptr, SPRUE_F32, 1, values, nullptr);
+  sprue_tensor_init(&args.column_scale, memory, SPRUE_F32, 1, columns, nullptr);
+  args.gate_first = 1;
+  args.dropout_probability = 0.5f;
+  sprue_tensor_init(&args.dropout_mask, nullptr, SPRUE_U8, 2, rows, nullptr);
+  sprue_tensor_init(&args.dropout_mask1, nullptr, SPRUE_U8, 2, rows, nullptr);
+  CHECK(sprue_layer_norm(handle.runtime, &args, nullptr) == SPRUE_OK);
+  const auto refusal = [&](auto change) {
+    sprue_layer_norm_args changed = args;
+    change(changed);
+    return sprue_layer_norm(handle.runtime, &changed, nullptr) == SPRUE_OK ? "accepted" : message();
+  };
+  CHECK_THAT(refusal([](auto& a) { a.x_scale = NAN; }), StartsWith("[layer_norm] x_scale must be finite"));
+  CHECK_THAT(refusal([](auto& a) { a.dropout_probability = 1; }), StartsWith("[layer_norm] dropout.probability"));
+  CHECK_THAT(refusal([](auto& a) { a.dropout_mask1 = {}; }), StartsWith("[layer_norm] dropout_mask1 must be given"));
+  CHECK_THAT(refusal([](auto& a) { a.y_row_scale = {}; }), StartsWith("[layer_norm] y_scale or y_row_scale"));
+  CHECK_THAT(refusal([](auto& a) { a.y1 = a.y; }), StartsWith("[layer_norm] weight must be given with y1"));
+  CHECK_THAT(refusal([](auto& a) { a.weight1 = a.column_scale; }), StartsWith("[layer_norm] weight1 must not"));
+  CHECK_THAT(refusal([](auto& a) { a.x_rows = a.row_scale; }), StartsWith("[layer_norm] x_rows must have dtype i32"));
+  CHECK_THAT(refusal([](auto& a) { a.y_rows = a.row_scale; }), StartsWith("[layer_norm] y_rows must have dtype i32"));
+  CHECK(refusal([](auto& a) { a.gate_first = 2; }) == "args.gate_first must be 0 or 1, but is 2");
+
+  sprue_norm_backward_args backward = {};
+  backward.struct_size = sizeof backward;
+  for (sprue_tensor* tensor : {&backward.dx, &backward.dy, &backward.z, &backward.gate, &backward.dgate})
+    *tensor = args.x;
+  CHECK(sprue_layer_norm_backward(handle.runtime, &backward, nullptr) == SPRUE_OK);
+  backward.dgate = {};
+  CHECK(sprue_rms_norm_backward(handle.runtime, &backward, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[rms_norm_backward] dgate must be given with gate, but is not");
+}
+
 TEST_CASE("messages belong to the thread that failed") {
   CHECK(sprue_runtime_create(nullptr, nullptr) == SPRUE_ERROR_ARGUMENT);
   CHECK(message() == "runtime must not be NULL");

@@ -1,5 +1,6 @@
 // layer_norm, rms_norm with more than a weight, and their gradients refuse bad arguments in the caller's
 // words.
+#include <cmath>
 #include <string>
 
 #include "driver/driver.h"
@@ -140,4 +141,139 @@ TEST_CASE("rms_norm_backward: what it refuses") {
         }) == "[rms_norm_backward] hidden, the last extent of dy, must be at most 131072, but is 131073");
   CHECK(refused_backward([](Args& a) { a.dweight = tensor(6, {64}); }) ==
         "[rms_norm_backward] dweight must not overlap dbias, but they share memory");
+}
+
+TEST_CASE("norms: scales, dropout and second inputs") {
+  CHECK(refused([](LayerNorm& a) { a.row_scale = tensor(7, {4, 64}); }) ==
+        "[layer_norm] row_scale must have the shape of x without hidden, of [4, 64], but has [4, 64]");
+  CHECK(refused([](LayerNorm& a) { a.row_scale = tensor(7, {4}, f16); }) ==
+        "[layer_norm] row_scale must have the dtype of x, bf16, or f32, but has f16");
+  CHECK(refused([](LayerNorm& a) { a.column_scale = tensor(7, {4}); }) ==
+        "[layer_norm] column_scale must have 64 elements, the last extent of x, but has 4");
+  CHECK(refused([](LayerNorm& a) { a.x_scale = INFINITY; }) == "[layer_norm] x_scale must be finite, but is inf");
+  CHECK(refused([](LayerNorm& a) { a.dropout.probability = 1; }) ==
+        "[layer_norm] dropout.probability must be at least 0 and below 1, but is 1");
+  CHECK(refused([](LayerNorm& a) { a.dropout_mask = tensor(7, {4, 64}, DType::u8); }) ==
+        "[layer_norm] dropout_mask must not be given without dropout, but is [4, 64]");
+  CHECK(refused([](LayerNorm& a) {
+          a.dropout.probability = 0.5f;
+          a.dropout_mask = tensor(7, {4, 64}, DType::i8);
+        }) == "[layer_norm] dropout_mask must have dtype u8, but has i8");
+  CHECK(refused([](LayerNorm& a) {
+          a.dropout.probability = 0.5f;
+          a.dropout_mask = tensor(6, {4, 64}, DType::u8);
+        }) == "[layer_norm] residual_out must not overlap dropout_mask, but they share memory");
+  CHECK(refused([](LayerNorm& a) { a.x1 = tensor(7, {4, 64}, f32); }) ==
+        "[layer_norm] x1 must have the dtype of x, bf16, but has f32");
+  CHECK(refused([](LayerNorm& a) {
+          a.dropout.probability = 0.5f;
+          a.dropout_mask1 = tensor(7, {4, 64}, DType::u8);
+        }) == "[layer_norm] dropout_mask1 must not be given without x1, but is [4, 64]");
+  CHECK(refused([](LayerNorm& a) {
+          a.dropout.probability = 0.5f;
+          a.x1 = tensor(7, {4, 64});
+          a.dropout_mask = tensor(8, {4, 64}, DType::u8);
+        }) == "[layer_norm] dropout_mask1 must be given with dropout_mask, but is not");
+}
+
+TEST_CASE("norms: gates and outputs") {
+  CHECK(refused([](LayerNorm& a) { a.gate = tensor(7, {64}); }) ==
+        "[layer_norm] gate must have the shape of x, [4, 64], but has [64]");
+  CHECK(refused([](LayerNorm& a) { a.gate_first = true; }) ==
+        "[layer_norm] gate_first must not be set without a gate, but is");
+  CHECK(refused([](LayerNorm& a) { a.y1 = tensor(7, {4, 64}); }) ==
+        "[layer_norm] bias1 must be given with bias, but is not");
+  CHECK(refused([](LayerNorm& a) {
+          a.y1 = tensor(7, {4, 64});
+          a.bias1 = tensor(8, {64}, f32);
+        }) == "[layer_norm] weight1 must be given with y1, but is not");
+  CHECK(refused([](LayerNorm& a) { a.weight1 = tensor(8, {64}, f32); }) ==
+        "[layer_norm] weight1 must not be given without y1, but is [64]");
+  CHECK(refused([](LayerNorm& a) { a.y.dtype = DType::e4m3; }) ==
+        "[layer_norm] y_scale or y_row_scale must be given with y of dtype e4m3, but neither is");
+  CHECK(refused([](LayerNorm& a) {
+          a.y.dtype = DType::i8;
+          a.y_scale = tensor(7, {1}, f32);
+          a.y_row_scale = tensor(8, {4}, f32);
+        }) == "[layer_norm] y_scale or y_row_scale must be given with y of dtype i8, but both are");
+  CHECK(refused([](LayerNorm& a) { a.y_scale = tensor(7, {1}, f32); }) ==
+        "[layer_norm] y_scale must not be given unless y is e4m3 or i8, but is [1]");
+  CHECK(refused([](LayerNorm& a) {
+          a.y.dtype = DType::i8;
+          a.y_scale = tensor(7, {4}, f32);
+        }) == "[layer_norm] y_scale must have 1 element, [1], but is [4]");
+  CHECK(refused([](LayerNorm& a) {
+          a.y.dtype = DType::i8;
+          a.y_row_scale = tensor(7, {4}, bf16);
+        }) == "[layer_norm] y_row_scale must have dtype f32, but has bf16");
+}
+
+TEST_CASE("norms: rows that are numbered") {
+  const auto some = [](LayerNorm& a) {
+    a.x = tensor(2, {3, 64});
+    a.x_rows = tensor(7, {4}, DType::i32);
+  };
+  if (!driver::available()) CHECK(refused([&](LayerNorm& a) { some(a); }) == "needs a GPU");
+  CHECK(refused([&](LayerNorm& a) {
+          some(a);
+          a.residual = tensor(5, {3, 64}, f32);
+        }) == "[layer_norm] residual must have the shape of x_rows and hidden, [4, 64], but has [3, 64]");
+  CHECK(refused([&](LayerNorm& a) {
+          some(a);
+          a.x = tensor(2, {1, 3, 64});
+        }) == "[layer_norm] x must have 2 dimensions [rows, hidden] with x_rows, but has 3");
+  CHECK(refused([&](LayerNorm& a) {
+          some(a);
+          a.x_rows.dtype = DType::i64;
+        }) == "[layer_norm] x_rows must have dtype i32, but has i64");
+  CHECK(refused([&](LayerNorm& a) {
+          some(a);
+          a.x_rows = tensor(7, {1, 1, 1, 1, 1, 4}, DType::i32);
+          a.residual = a.residual_out = {};
+        }) == "[layer_norm] x_rows must have 1 to 5 dimensions, but has 6");
+  CHECK(refused([](LayerNorm& a) {
+          a.y_rows = tensor(7, {4}, DType::i32);
+          a.y = tensor(1, {2, 32});
+        }) == "[layer_norm] y must have 64 columns, as many as x, but has 32");
+  CHECK(refused([](LayerNorm& a) {
+          a.y_rows = tensor(7, {4}, DType::i32);
+          a.y = tensor(2, {4, 64});
+        }) == "[layer_norm] y must not overlap x, but they share memory");
+}
+
+TEST_CASE("rms_norm_backward: features it refuses") {
+  using Args = RmsNormBackward;
+  CHECK(refused_backward([](Args& a) { a.gate = tensor(9, {4, 64}); }) ==
+        "[rms_norm_backward] dgate must be given with gate, but is not");
+  CHECK(refused_backward([](Args& a) { a.bias = tensor(9, {64}); }) ==
+        "[rms_norm_backward] bias must not be given without a gate behind the norm, but is [64]");
+  CHECK(refused_backward([](Args& a) { a.dy1 = tensor(9, {4, 64}); }) ==
+        "[rms_norm_backward] weight1 must be given with dy1, but is not");
+  CHECK(refused_backward([](Args& a) {
+          a.dy1 = tensor(9, {4, 64});
+          a.weight1 = tensor(10, {64});
+        }) == "[rms_norm_backward] dweight1 must be given with dweight, but is not");
+  CHECK(refused_backward([](Args& a) { a.dweight1 = tensor(9, {64}); }) ==
+        "[rms_norm_backward] dweight1 must not be given without dy1, but is [64]");
+  CHECK(refused_backward([](Args& a) { a.dcolumn_scale = tensor(9, {64}); }) ==
+        "[rms_norm_backward] x must be given with dcolumn_scale, but is not");
+  CHECK(refused_backward([](Args& a) {
+          a.x = tensor(10, {4, 64});
+          a.dcolumn_scale = tensor(9, {64});
+        }) == "[rms_norm_backward] dcolumn_scale must not be given without column_scale, but is [64]");
+  CHECK(refused_backward([](Args& a) {
+          a.dropout.probability = 0.5f;
+          a.dropout_mask = tensor(9, {4, 64}, DType::u8);
+          a.dx1 = tensor(10, {4, 64});
+        }) == "[rms_norm_backward] dropout_mask1 must be given with dropout_mask, but is not");
+  CHECK(refused_backward([](Args& a) {
+          a.x_rows = tensor(9, {4}, DType::i32);
+          a.dx = tensor(1, {3, 32});
+        }) == "[rms_norm_backward] dx must have 64 columns, as many as dy, but has 32");
+  CHECK(refused_backward([](Args& a) {
+          a.y_rows = tensor(9, {4}, DType::i32);
+          a.dy = tensor(2, {3, 64});
+          a.dresidual_out = a.dresidual = {};
+          a.dx = tensor(1, {3, 64});
+        }) == "[rms_norm_backward] dx must have the shape of z, [4, 64], but has [3, 64]");
 }
