@@ -77,9 +77,10 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 __host__ __device__ constexpr int larger(int a, int b) {
   return a > b ? a : b;
 }
-constexpr int kWidestBytes =
-    larger(larger(sizeof(scalar), sizeof(z_scalar)),
-           larger(kHasWeight ? sizeof(weight_scalar) : 1, kHasResidual ? sizeof(residual_scalar) : 1));
+template <class T>
+constexpr int kBytes = is_given<T> ? int{sizeof(T)} : 1;
+constexpr int kWidestBytes = larger(larger(larger(sizeof(scalar), sizeof(z_scalar)), kBytes<column_scalar>),
+                                    larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
 //% include "norm/row_vectors.cuh"
 //% include "norm/row_sums.cuh"

@@ -19,7 +19,21 @@ constexpr char kKernel[] = "norm_backward", kSumKernel[] = "norm_backward_sum";
 
 /// Tensors with rows, in the order of their strides.
 enum RowTensor {
-  kDx, kDy, kZ, kDresidualOut, kDresidual, kX, kMask, kDx1, kMask1, kRowScale, kGate, kDgate, kDy1, kXRows, kYRows,
+  kDx,
+  kDy,
+  kZ,
+  kDresidualOut,
+  kDresidual,
+  kX,
+  kMask,
+  kDx1,
+  kMask1,
+  kRowScale,
+  kGate,
+  kDgate,
+  kDy1,
+  kXRows,
+  kYRows,
   kRowTensors
 };
 
@@ -94,10 +108,10 @@ int merge_rows(NormBackwardParams& params, const NormBackward& args, const NormB
   const bool some_x = views.x_rows.given(), some_y = views.y_rows.given();
   const int dims = ops::merge_rows(
       views.shape(),
-      {unless(some_x, args.dx.extents), unless(some_y, args.dy.extents), &args.z.extents, &args.dresidual_out.extents,
-       &args.dresidual.extents, unless(some_x, args.x.extents), unless(some_x, args.dropout_mask.extents),
-       &args.dx1.extents, &args.dropout_mask1.extents, &row_scale, &args.gate.extents, &args.dgate.extents,
-       unless(some_y, args.dy1.extents), &x_rows, &y_rows},
+      {unless(some_x, args.dx.extents), unless(some_y, args.dy.extents), &args.z.extents,
+       &args.dresidual_out.extents, &args.dresidual.extents, unless(some_x, args.x.extents),
+       unless(some_x, args.dropout_mask.extents), &args.dx1.extents, &args.dropout_mask1.extents, &row_scale,
+       &args.gate.extents, &args.dgate.extents, unless(some_y, args.dy1.extents), &x_rows, &y_rows},
       params.extent, params.strides);
   const auto number = [&](RowTensor tensor, const Extents& extents) {
     params.strides[tensor].stride[0] = extents.stride[0];
@@ -119,9 +133,9 @@ struct Problem {
   DType scalar, z_type, weight_type, residual_type, row_scale_type, column_scale_type;
   std::int64_t hidden, alignment;
   int row_dims;
-  bool centred, has_weight, zero_centred, has_residual, has_dresidual_out, has_dresidual, has_dweight, has_dbias,
-      has_row_scale, has_column_scale, has_dcolumn_scale, x_factor, dropout, has_mask, has_dx1, has_gate, gate_first,
-      has_bias, two_outputs, x_rows, y_rows;
+  bool centred, has_weight, zero_centred, has_residual, has_dresidual_out, has_dresidual, has_dweight,
+      has_dbias, has_row_scale, has_column_scale, has_dcolumn_scale, x_factor, dropout, has_mask, has_dx1,
+      has_gate, gate_first, has_bias, two_outputs, x_rows, y_rows;
 
   int outputs() const { return two_outputs ? 2 : 1; }
   /// Of rows, for which the kernel leaves parts.
@@ -132,7 +146,8 @@ struct Problem {
     return {
         kernel_id(kKernel),
         device,
-        {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40) | at(row_scale_type, 48) | at(column_scale_type, 56),
+        {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40) | at(row_scale_type, 48) |
+             at(column_scale_type, 56),
          at(scalar, 0) | at(z_type, 8) | at(weight_type, 16) | at(residual_type, 24) | at(centred, 32) |
              at(has_weight, 33) | at(zero_centred, 34) | at(has_residual, 35) | at(has_dresidual_out, 36) |
              at(has_dresidual, 37) | at(has_dweight, 38) | at(has_dbias, 39) | at(has_row_scale, 40) |
@@ -163,7 +178,9 @@ struct Problem {
              {"DROPOUT", dropout},
              {"HAS_MASK", has_mask},
              {"HAS_DX1", has_dx1},
-             {"GATE", std::string(!has_gate ? "none" : gate_first ? "first" : "last")},
+             {"GATE", std::string(!has_gate    ? "none"
+                                  : gate_first ? "first"
+                                               : "last")},
              {"HAS_BIAS", has_bias},
              {"OUTPUTS", std::int64_t{outputs()}},
              {"X_ROWS", x_rows},
@@ -188,8 +205,8 @@ Problem specialise(const NormBackward& args, const NormBackwardViews& v, NormBac
           .column_scale_type = type(v.column_scale),
           .hidden = v.hidden(),
           .alignment = ops::element_alignment(v.dx, v.dy, v.z, v.weight, v.dresidual_out, v.dresidual, v.x,
-                                              v.column_scale, v.dropout_mask, v.dx1, v.dropout_mask1, v.gate, v.dgate,
-                                              v.bias, v.dy1, v.weight1, v.bias1),
+                                              v.column_scale, v.dropout_mask, v.dx1, v.dropout_mask1, v.gate,
+                                              v.dgate, v.bias, v.dy1, v.weight1, v.bias1),
           .row_dims = merge_rows(params, args, v),
           .centred = args.centred,
           .has_weight = v.weight.given(),
@@ -267,16 +284,17 @@ void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
   for (std::size_t i = 0; i < all_sums.size(); ++i) {
     const Sums& sums = all_sums[i];
     if (sums.count != 0)
-      sum_kernels[i] =
-          &impl.kernel(problem.sum_key(device, sums.dtype), stream, [&] { return problem.sum_request(sums.dtype); });
+      sum_kernels[i] = &impl.kernel(problem.sum_key(device, sums.dtype), stream,
+                                    [&] { return problem.sum_request(sums.dtype); });
   }
 
   const std::int64_t groups = params.rows == 0 ? 0 : count_groups(kernel, params.rows);
   const std::int64_t part = groups * problem.hidden;
-  const Workspace workspace(impl.options().allocator, static_cast<std::size_t>(problem.sums() * part) * sizeof(float),
-                            stream);
+  const Workspace workspace(impl.options().allocator,
+                            static_cast<std::size_t>(problem.sums() * part) * sizeof(float), stream);
   const float* rows = static_cast<float*>(workspace.data());
-  for (int i = 0; i < problem.sums(); ++i) params.sum_rows[i] = static_cast<float*>(workspace.data()) + i * part;
+  for (int i = 0; i < problem.sums(); ++i)
+    params.sum_rows[i] = static_cast<float*>(workspace.data()) + i * part;
   if (groups != 0) {
     impl.launch(kernel, static_cast<unsigned>(groups * kernel.launch.blocks_per_row), stream, &params);
   }
@@ -288,8 +306,8 @@ void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
                          static_cast<int>(groups),
                          static_cast<int>(problem.hidden)};
     impl.launch(*sum_kernels[i],
-                ops::grid_size(args.op, problem.hidden, sum_kernels[i]->launch.rows_per_block, sums.count), stream,
-                &sum_params);
+                ops::grid_size(args.op, problem.hidden, sum_kernels[i]->launch.rows_per_block, sums.count),
+                stream, &sum_params);
     rows += sums.count * part;
   }
 }

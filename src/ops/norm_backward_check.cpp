@@ -14,7 +14,8 @@ using ops::ViewRules;
 constexpr std::int64_t kMaxHidden = 131072;  // what a cluster's registers hold of a row
 
 /// Of the shape of `rows` and the dtype of dy, or f32 if `or_f32`.
-void check_like(const char* op, const View& view, const View& rows, const View& dy, bool or_f32, const ViewRules& rules) {
+void check_like(const char* op, const View& view, const View& rows, const View& dy, bool or_f32,
+                const ViewRules& rules) {
   ops::check_shape(op, view, rows);
   ops::check_dtype(op, view, dy, or_f32);
   ops::check_view(op, view, rules);
@@ -34,8 +35,8 @@ void check_weights(const NormBackward& args, const NormBackwardViews& v, const V
     ops::check_together(op, v.dbias1, v.dbias);
   }
   for (const View* other : {&v.bias1, &v.dweight1, &v.dbias1}) {
-    SPRUE_CHECK(op, v.dy1.given() || !other->given(), "{} must not be given without dy1, but is {}", other->name,
-                other->extents.print());
+    SPRUE_CHECK(op, v.dy1.given() || !other->given(), "{} must not be given without dy1, but is {}",
+                other->name, other->extents.print());
   }
   SPRUE_CHECK(op, !v.bias.given() || (v.gate.given() && !args.gate_first),
               "bias must not be given without a gate behind the norm, but is {}", v.bias.extents.print());
@@ -50,14 +51,14 @@ void check_weights(const NormBackward& args, const NormBackwardViews& v, const V
 }
 
 /// What x, x1, the gate and the residual get, and what that depends on.
-void check_gradients(const NormBackward& args, const NormBackwardViews& v, const View& rows, const ViewRules& input,
-                     const ViewRules& output) {
+void check_gradients(const NormBackward& args, const NormBackwardViews& v, const View& rows,
+                     const ViewRules& input, const ViewRules& output) {
   const char* const op = args.op;
   const View& x = v.x_rows.given() ? v.dx : rows;  // of the shape of x
   if (v.x_rows.given()) {
     ops::check_numbered(op, v.dx, v.x_rows);
-    SPRUE_CHECK(op, v.dx.extent(1) == v.hidden(), "dx must have {} columns, as many as dy, but has {}", v.hidden(),
-                v.dx.extent(1));
+    SPRUE_CHECK(op, v.dx.extent(1) == v.hidden(), "dx must have {} columns, as many as dy, but has {}",
+                v.hidden(), v.dx.extent(1));
   } else {
     ops::check_shape(op, v.dx, rows);
   }
@@ -74,8 +75,8 @@ void check_gradients(const NormBackward& args, const NormBackwardViews& v, const
     ops::check_dtype(op, v.dcolumn_scale, v.column_scale);
   }
   if (v.dx1.given()) check_like(op, v.dx1, rows, v.dy, false, output);
-  SPRUE_CHECK(op, v.dx1.given() || !v.dropout_mask1.given(), "dropout_mask1 must not be given without dx1, but is {}",
-              v.dropout_mask1.extents.print());
+  SPRUE_CHECK(op, v.dx1.given() || !v.dropout_mask1.given(),
+              "dropout_mask1 must not be given without dx1, but is {}", v.dropout_mask1.extents.print());
   if (v.dx1.given()) ops::check_together(op, v.dropout_mask1, v.dropout_mask);
   if (v.gate.given()) check_like(op, v.gate, rows, v.dy, false, input);
   SPRUE_CHECK(op, v.gate.given() || !args.gate_first, "gate_first must not be set without a gate, but is");
@@ -85,8 +86,8 @@ void check_gradients(const NormBackward& args, const NormBackwardViews& v, const
   if (v.dresidual.given()) check_like(op, v.dresidual, rows, v.dy, true, output);
   SPRUE_CHECK(op,
               !v.dresidual.given() || !v.dresidual_out.given() || v.dresidual.dtype == v.dresidual_out.dtype,
-              "dresidual must have the dtype of dresidual_out, {}, but has {}", name_of(v.dresidual_out.dtype),
-              name_of(v.dresidual.dtype));
+              "dresidual must have the dtype of dresidual_out, {}, but has {}",
+              name_of(v.dresidual_out.dtype), name_of(v.dresidual.dtype));
 }
 
 }  // namespace
@@ -122,13 +123,14 @@ void check(const NormBackward& args, const NormBackwardViews& v, bool with_data)
   const char* const op = args.op;
   const ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
   ops::check_rows(op, v.dy, with_data);
-  SPRUE_CHECK(op, v.hidden() <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}", kMaxHidden,
-              v.hidden());
+  SPRUE_CHECK(op, v.hidden() <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}",
+              kMaxHidden, v.hidden());
   const ConstTensor like(nullptr, v.dy.dtype, v.shape());
   const View rows(v.y_rows.given() ? "z" : "dy", like);
   if (v.y_rows.given()) {
     ops::check_numbered(op, v.dy, v.y_rows);
-    SPRUE_CHECK(op, v.y_rows.dtype == DType::i32, "y_rows must have dtype i32, but has {}", name_of(v.y_rows.dtype));
+    SPRUE_CHECK(op, v.y_rows.dtype == DType::i32, "y_rows must have dtype i32, but has {}",
+                name_of(v.y_rows.dtype));
     SPRUE_CHECK(op, v.z.extents.rank >= 1 && v.z.extent(v.z.extents.rank - 1) == v.hidden(),
                 "z must have {} columns, as many as dy, but has {}", v.hidden(),
                 v.z.extents.rank >= 1 ? v.z.extent(v.z.extents.rank - 1) : 0);
@@ -144,11 +146,12 @@ void check(const NormBackward& args, const NormBackwardViews& v, bool with_data)
   check_weights(args, v, input, output);
   check_gradients(args, v, rows, input, output);
 
-  const View* const outputs[] = {&v.dx,       &v.dresidual, &v.dweight,      &v.dbias, &v.dx1,
+  const View* const outputs[] = {&v.dx,       &v.dresidual, &v.dweight,       &v.dbias, &v.dx1,
                                  &v.dweight1, &v.dbias1,    &v.dcolumn_scale, &v.dgate};
-  const View* const inputs[] = {&v.dy,           &v.z,            &v.weight,        &v.dresidual_out, &v.dy1,  &v.weight1,
-                                &v.bias,         &v.bias1,        &v.x,             &v.row_scale,     &v.column_scale,
-                                &v.dropout_mask, &v.dropout_mask1, &v.gate,         &v.x_rows,        &v.y_rows};
+  const View* const inputs[] = {
+      &v.dy,     &v.z,     &v.weight,    &v.dresidual_out, &v.dy1,          &v.weight1,       &v.bias,
+      &v.bias1,  &v.x,     &v.row_scale, &v.column_scale,  &v.dropout_mask, &v.dropout_mask1, &v.gate,
+      &v.x_rows, &v.y_rows};
   const bool in_place = !v.x_rows.given() && !v.y_rows.given();
   const ops::SamePair may_be[] = {
       {in_place ? &v.dx : nullptr, &v.dy}, {&v.dresidual, &v.dresidual_out}, {&v.dgate, &v.gate}};

@@ -9,8 +9,9 @@ namespace sprue {
 struct NormBackwardViews {
   explicit NormBackwardViews(const NormBackward& args);
 
-  ops::View dx, dx1, dy, dy1, z, weight, weight1, bias, bias1, dweight, dweight1, dbias, dbias1, dresidual_out, dresidual,
-      x, row_scale, column_scale, dcolumn_scale, dropout_mask, dropout_mask1, gate, dgate, x_rows, y_rows;
+  ops::View dx, dx1, dy, dy1, z, weight, weight1, bias, bias1, dweight, dweight1, dbias, dbias1,
+      dresidual_out, dresidual, x, row_scale, column_scale, dcolumn_scale, dropout_mask, dropout_mask1, gate,
+      dgate, x_rows, y_rows;
 
   std::int64_t hidden() const { return dy.extents.shape[static_cast<std::size_t>(dy.extents.rank - 1)]; }
   /// [..., hidden] of z.

@@ -45,32 +45,34 @@ void check_row_values(const char* op, const View& view, const View& rows, const 
   SPRUE_CHECK(op,
               view.extents.rank == all.rank - 1 &&
                   std::equal(all.shape.begin(), all.shape.begin() + all.rank - 1, view.extents.shape.begin()),
-              "{} must have the shape of {} without hidden, of {}, but has {}", view.name, rows.name, all.print(),
-              view.extents.print());
+              "{} must have the shape of {} without hidden, of {}, but has {}", view.name, rows.name,
+              all.print(), view.extents.print());
   ViewRules values = rules;
   values.contiguous_rows = false;
   check_view(op, view, values);
 }
 
 void check_numbered(const char* op, const View& view, const View& numbers) {
-  SPRUE_CHECK(op, view.extents.rank == 2, "{} must have 2 dimensions [rows, hidden] with {}, but has {}", view.name,
-              numbers.name, view.extents.rank);
+  SPRUE_CHECK(op, view.extents.rank == 2, "{} must have 2 dimensions [rows, hidden] with {}, but has {}",
+              view.name, numbers.name, view.extents.rank);
 }
 
 void check_together(const char* op, const View& view, const View& other) {
-  SPRUE_CHECK(op, view.given() || !other.given(), "{} must be given with {}, but is not", view.name, other.name);
-  SPRUE_CHECK(op, other.given() || !view.given(), "{} must not be given without {}, but is {}", view.name, other.name,
-              view.extents.print());
+  SPRUE_CHECK(op, view.given() || !other.given(), "{} must be given with {}, but is not", view.name,
+              other.name);
+  SPRUE_CHECK(op, other.given() || !view.given(), "{} must not be given without {}, but is {}", view.name,
+              other.name, view.extents.print());
 }
 
-void check_summands(const char* op, const SummandViews& views, float x_scale, const Dropout& dropout, bool writes_masks,
-                    bool with_data) {
+void check_summands(const char* op, const SummandViews& views, float x_scale, const Dropout& dropout,
+                    bool writes_masks, bool with_data) {
   const auto& [x, rows, row_scale, column_scale, dropout_mask, dropout_mask1, x_rows] = views;
   const ViewRules input{.with_data = with_data}, mask{.output = writes_masks, .with_data = with_data};
   if (x_rows.given()) {
-    SPRUE_CHECK(op, x_rows.dtype == DType::i32, "x_rows must have dtype i32, but has {}", name_of(x_rows.dtype));
-    SPRUE_CHECK(op, x_rows.extents.rank <= kMaxRowDims, "x_rows must have 1 to {} dimensions, but has {}", kMaxRowDims,
-                x_rows.extents.rank);
+    SPRUE_CHECK(op, x_rows.dtype == DType::i32, "x_rows must have dtype i32, but has {}",
+                name_of(x_rows.dtype));
+    SPRUE_CHECK(op, x_rows.extents.rank <= kMaxRowDims, "x_rows must have 1 to {} dimensions, but has {}",
+                kMaxRowDims, x_rows.extents.rank);
     check_row_values(op, x_rows, rows, input);
   }
   if (row_scale.given()) {
@@ -85,22 +87,23 @@ void check_summands(const char* op, const SummandViews& views, float x_scale, co
     if (!view->given()) continue;
     SPRUE_CHECK(op, dropout.probability > 0, "{} must not be given without dropout, but is {}", view->name,
                 view->extents.print());
-    SPRUE_CHECK(op, view->dtype == DType::u8, "{} must have dtype u8, but has {}", view->name, name_of(view->dtype));
+    SPRUE_CHECK(op, view->dtype == DType::u8, "{} must have dtype u8, but has {}", view->name,
+                name_of(view->dtype));
     check_shape(op, *view, view == &dropout_mask ? x : rows);
     check_view(op, *view, mask);
   }
 }
 
-void check_all_apart(const char* op, std::span<const View* const> outputs, std::span<const View* const> inputs,
-                     std::span<const SamePair> may_be) {
+void check_all_apart(const char* op, std::span<const View* const> outputs,
+                     std::span<const View* const> inputs, std::span<const SamePair> may_be) {
   const auto check = [&](const View& output, const View& other) {
     if (apart(output, other)) return;
     const bool may = std::any_of(may_be.begin(), may_be.end(), [&](const SamePair& pair) {
       return pair.output == &output && pair.other == &other;
     });
     SPRUE_CHECK(op, !may || same_view(output, other),
-                "{} must be {} itself or not overlap it, but they share memory as different views", output.name,
-                other.name);
+                "{} must be {} itself or not overlap it, but they share memory as different views",
+                output.name, other.name);
     SPRUE_CHECK(op, may, "{} must not overlap {}, but they share memory", output.name, other.name);
   };
   for (std::size_t i = 0; i < outputs.size(); ++i) {

@@ -26,14 +26,15 @@ void check_together(const char* op, const View& view, const View& other);
 struct SummandViews {
   const View &x, &rows, &row_scale, &column_scale, &dropout_mask, &dropout_mask1, &x_rows;
 };
-void check_summands(const char* op, const SummandViews& views, float x_scale, const Dropout& dropout, bool writes_masks,
-                    bool with_data);
-/// No output overlaps anything, but for what `may_be` says: (output, other) → whether they may be the same view.
+void check_summands(const char* op, const SummandViews& views, float x_scale, const Dropout& dropout,
+                    bool writes_masks, bool with_data);
+/// No output overlaps anything, but for what `may_be` says: (output, other) → whether they may be the same
+/// view.
 struct SamePair {
   const View *output, *other;
 };
-void check_all_apart(const char* op, std::span<const View* const> outputs, std::span<const View* const> inputs,
-                     std::span<const SamePair> may_be);
+void check_all_apart(const char* op, std::span<const View* const> outputs,
+                     std::span<const View* const> inputs, std::span<const SamePair> may_be);
 /// A weight or a bias: [hidden], of `dtype` if given by `like`.
 void check_columns(const char* op, const View& view, const View& x, const ViewRules& rules);
 

@@ -13,7 +13,8 @@ namespace sprue {
 /// How many of 65536 elements are kept, and what they are multiplied by.
 struct DropoutRule {
   explicit DropoutRule(const Dropout& dropout)
-      : kept_of_65536(static_cast<std::uint32_t>(std::max(1L, std::lround((1 - dropout.probability) * 65536.0)))),
+      : kept_of_65536(
+            static_cast<std::uint32_t>(std::max(1L, std::lround((1 - dropout.probability) * 65536.0)))),
         factor(1 / (1 - dropout.probability)) {}
 
   std::uint32_t kept_of_65536;

@@ -14,7 +14,20 @@ constexpr char kKernel[] = "norm_forward";
 
 /// Tensors with rows, in the order of their strides.
 enum RowTensor {
-  kY, kX, kResidual, kResidualOut, kMask, kX1, kMask1, kRowScale, kGate, kY1, kYRowScale, kY1RowScale, kXRows, kYRows,
+  kY,
+  kX,
+  kResidual,
+  kResidualOut,
+  kMask,
+  kX1,
+  kMask1,
+  kRowScale,
+  kGate,
+  kY1,
+  kYRowScale,
+  kY1RowScale,
+  kXRows,
+  kYRows,
   kRowTensors
 };
 
@@ -78,9 +91,10 @@ NormForwardParams parameters(const NormForward& args, const NormForwardViews& vi
 /// Returns how many row dimensions remain. Tensors whose rows are numbered have one stride.
 int merge_rows(NormForwardParams& params, const NormForward& args, const NormForwardViews& views) {
   const Extents none;
-  const Extents row_scale = ops::as_rows(args.row_scale.extents), y_row_scale = ops::as_rows(args.y_row_scale.extents),
-                y1_row_scale = ops::as_rows(args.y1_row_scale.extents), x_rows = ops::as_rows(args.x_rows.extents),
-                y_rows = ops::as_rows(args.y_rows.extents);
+  const Extents row_scale = ops::as_rows(args.row_scale.extents),
+                y_row_scale = ops::as_rows(args.y_row_scale.extents),
+                y1_row_scale = ops::as_rows(args.y1_row_scale.extents),
+                x_rows = ops::as_rows(args.x_rows.extents), y_rows = ops::as_rows(args.y_rows.extents);
   const auto unless = [&](bool numbered, const Extents& extents) { return numbered ? &none : &extents; };
   const bool some_x = views.x_rows.given(), some_y = views.y_rows.given();
   const int dims = ops::merge_rows(
@@ -112,22 +126,23 @@ struct Problem {
   std::int64_t hidden, alignment;
   int row_dims;
   bool centred, has_weight, has_bias, zero_centred, has_sum, adds_residual, has_residual_out, has_row_scale,
-      has_column_scale, x_factor, dropout, has_mask, has_x1, has_gate, gate_first, two_outputs, row_scales, x_rows,
-      y_rows;
+      has_column_scale, x_factor, dropout, has_mask, has_x1, has_gate, gate_first, two_outputs, row_scales,
+      x_rows, y_rows;
 
   bool quantised() const { return output != scalar; }
 
   KernelKey key(int device) const {
     const auto at = [](auto value, int bit) { return static_cast<std::uint64_t>(value) << bit; };
-    return {kernel_id(kKernel),
-            device,
-            {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40) | at(output, 48) | at(row_scale_type, 52) |
-                 at(column_scale_type, 56),
-             at(scalar, 0) | at(weight_type, 8) | at(residual_type, 16) | at(centred, 24) | at(has_weight, 25) |
-                 at(has_bias, 26) | at(zero_centred, 27) | at(has_sum, 28) | at(has_residual_out, 29) |
-                 at(adds_residual, 30) | at(has_row_scale, 31) | at(has_column_scale, 32) | at(x_factor, 33) |
-                 at(dropout, 34) | at(has_mask, 35) | at(has_x1, 36) | at(has_gate, 37) | at(gate_first, 38) |
-                 at(two_outputs, 39) | at(row_scales, 40) | at(x_rows, 41) | at(y_rows, 42)}};
+    return {
+        kernel_id(kKernel),
+        device,
+        {at(hidden, 0) | at(alignment, 32) | at(row_dims, 40) | at(output, 48) | at(row_scale_type, 52) |
+             at(column_scale_type, 56),
+         at(scalar, 0) | at(weight_type, 8) | at(residual_type, 16) | at(centred, 24) | at(has_weight, 25) |
+             at(has_bias, 26) | at(zero_centred, 27) | at(has_sum, 28) | at(has_residual_out, 29) |
+             at(adds_residual, 30) | at(has_row_scale, 31) | at(has_column_scale, 32) | at(x_factor, 33) |
+             at(dropout, 34) | at(has_mask, 35) | at(has_x1, 36) | at(has_gate, 37) | at(gate_first, 38) |
+             at(two_outputs, 39) | at(row_scales, 40) | at(x_rows, 41) | at(y_rows, 42)}};
   }
   Request request() const {
     const auto type = [](bool given, DType dtype) {
@@ -150,10 +165,14 @@ struct Problem {
              {"DROPOUT", dropout},
              {"HAS_MASK", has_mask},
              {"HAS_X1", has_x1},
-             {"GATE", word(!has_gate ? "none" : gate_first ? "first" : "last")},
+             {"GATE", word(!has_gate    ? "none"
+                           : gate_first ? "first"
+                                        : "last")},
              {"OUTPUTS", std::int64_t{two_outputs ? 2 : 1}},
              {"QUANTISED", type(quantised(), output)},
-             {"SCALES", word(!quantised() ? "none" : row_scales ? "row" : "tensor")},
+             {"SCALES", word(!quantised() ? "none"
+                             : row_scales ? "row"
+                                          : "tensor")},
              {"X_ROWS", x_rows},
              {"Y_ROWS", y_rows},
              {"ALIGNMENT", alignment},
@@ -172,8 +191,8 @@ Problem specialise(const NormForward& args, const NormForwardViews& v, NormForwa
           .column_scale_type = type(v.column_scale),
           .hidden = v.hidden(),
           .alignment =
-              ops::element_alignment(v.y, v.x, v.weight, v.bias, v.residual, v.residual_out, v.dropout_mask, v.x1,
-                                     v.dropout_mask1, v.column_scale, v.gate, v.y1, v.weight1, v.bias1),
+              ops::element_alignment(v.y, v.x, v.weight, v.bias, v.residual, v.residual_out, v.dropout_mask,
+                                     v.x1, v.dropout_mask1, v.column_scale, v.gate, v.y1, v.weight1, v.bias1),
           .row_dims = merge_rows(params, args, v),
           .centred = args.centred,
           .has_weight = v.weight.given(),

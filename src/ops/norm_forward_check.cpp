@@ -20,7 +20,8 @@ void check_weights(const NormForward& args, const NormForwardViews& v, const Vie
     SPRUE_CHECK(op, v.weight.given(), "weight must be given with y1, but is not");
     ops::check_together(op, v.bias1, v.bias);
   } else {
-    SPRUE_CHECK(op, !v.bias1.given(), "bias1 must not be given without y1, but is {}", v.bias1.extents.print());
+    SPRUE_CHECK(op, !v.bias1.given(), "bias1 must not be given without y1, but is {}",
+                v.bias1.extents.print());
   }
   ops::check_together(op, v.weight1, v.y1);
   for (const View* other : {&v.weight1, &v.bias, &v.bias1}) {
@@ -37,16 +38,18 @@ void check_outputs(const NormForward& args, const NormForwardViews& v, const Vie
   const char* const op = args.op;
   const ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
   if (v.y_rows.given()) {
-    SPRUE_CHECK(op, v.y_rows.dtype == DType::i32, "y_rows must have dtype i32, but has {}", name_of(v.y_rows.dtype));
+    SPRUE_CHECK(op, v.y_rows.dtype == DType::i32, "y_rows must have dtype i32, but has {}",
+                name_of(v.y_rows.dtype));
     ops::check_row_values(op, v.y_rows, rows, input);
     ops::check_numbered(op, v.y, v.y_rows);
-    SPRUE_CHECK(op, v.y.extent(1) == v.hidden(), "y must have {} columns, as many as x, but has {}", v.hidden(),
-                v.y.extent(1));
+    SPRUE_CHECK(op, v.y.extent(1) == v.hidden(), "y must have {} columns, as many as x, but has {}",
+                v.hidden(), v.y.extent(1));
   } else {
     ops::check_shape(op, v.y, rows);
   }
-  SPRUE_CHECK(op, v.y.dtype == v.x.dtype || v.quantised(), "y must have the dtype of x, {}, or e4m3 or i8, but has {}",
-              name_of(v.x.dtype), name_of(v.y.dtype));
+  SPRUE_CHECK(op, v.y.dtype == v.x.dtype || v.quantised(),
+              "y must have the dtype of x, {}, or e4m3 or i8, but has {}", name_of(v.x.dtype),
+              name_of(v.y.dtype));
   ops::check_view(op, v.y, output);
   if (v.y1.given()) ops::check_rows_like(op, v.y1, v.y, false, output);
 
@@ -61,14 +64,14 @@ void check_outputs(const NormForward& args, const NormForwardViews& v, const Vie
   for (const auto& [y, scale, row_scale] : scaled) {
     for (const View* view : {&scale, &row_scale}) {
       if (!view->given()) continue;
-      SPRUE_CHECK(op, y.given() && v.quantised(), "{} must not be given unless {} is e4m3 or i8, but is {}", view->name,
-                  y.name, view->extents.print());
+      SPRUE_CHECK(op, y.given() && v.quantised(), "{} must not be given unless {} is e4m3 or i8, but is {}",
+                  view->name, y.name, view->extents.print());
       SPRUE_CHECK(op, view->dtype == DType::f32, "{} must have dtype f32, but has {}", view->name,
                   name_of(view->dtype));
     }
     if (scale.given()) {
-      SPRUE_CHECK(op, scale.extents.rank == 1 && scale.extent(0) == 1, "{} must have 1 element, [1], but is {}",
-                  scale.name, scale.extents.print());
+      SPRUE_CHECK(op, scale.extents.rank == 1 && scale.extent(0) == 1,
+                  "{} must have 1 element, [1], but is {}", scale.name, scale.extents.print());
       ops::check_view(op, scale, input);
     }
     if (row_scale.given()) ops::check_row_values(op, row_scale, y, output);
@@ -125,13 +128,15 @@ void check(const NormForward& args, const NormForwardViews& v, bool with_data) {
     ops::check_view(op, *view, input);
   }
   SPRUE_CHECK(op, v.gate.given() || !args.gate_first, "gate_first must not be set without a gate, but is");
-  SPRUE_CHECK(op, v.x1.given() || !v.dropout_mask1.given(), "dropout_mask1 must not be given without x1, but is {}",
-              v.dropout_mask1.extents.print());
+  SPRUE_CHECK(op, v.x1.given() || !v.dropout_mask1.given(),
+              "dropout_mask1 must not be given without x1, but is {}", v.dropout_mask1.extents.print());
   if (v.x1.given()) ops::check_together(op, v.dropout_mask1, v.dropout_mask);
   if (v.residual_out.given()) {
-    const bool changes = v.residual.given() || v.x1.given() || v.row_scale.given() || v.column_scale.given() ||
-                         v.x_rows.given() || args.x_scale != 1 || args.dropout.probability != 0;
-    SPRUE_CHECK(op, changes, "residual_out must not be given where nothing changes x before the norm, but is {}",
+    const bool changes = v.residual.given() || v.x1.given() || v.row_scale.given() ||
+                         v.column_scale.given() || v.x_rows.given() || args.x_scale != 1 ||
+                         args.dropout.probability != 0;
+    SPRUE_CHECK(op, changes,
+                "residual_out must not be given where nothing changes x before the norm, but is {}",
                 v.residual_out.extents.print());
     ops::check_shape(op, v.residual_out, rows);
     ops::check_dtype(op, v.residual_out, v.residual.given() ? v.residual : v.x, !v.residual.given());
@@ -139,10 +144,11 @@ void check(const NormForward& args, const NormForwardViews& v, bool with_data) {
   }
   check_outputs(args, v, rows, with_data);
 
-  const View* const outputs[] = {&v.y,           &v.residual_out, &v.dropout_mask, &v.dropout_mask1,
-                                 &v.y1,          &v.y_row_scale,  &v.y1_row_scale};
-  const View* const inputs[] = {&v.x,         &v.residual,     &v.weight, &v.bias,    &v.x1,      &v.weight1, &v.bias1,
-                                &v.row_scale, &v.column_scale, &v.gate,   &v.y_scale, &v.y1_scale, &v.x_rows, &v.y_rows};
+  const View* const outputs[] = {&v.y,  &v.residual_out, &v.dropout_mask, &v.dropout_mask1,
+                                 &v.y1, &v.y_row_scale,  &v.y1_row_scale};
+  const View* const inputs[] = {&v.x,       &v.residual, &v.weight,    &v.bias,         &v.x1,
+                                &v.weight1, &v.bias1,    &v.row_scale, &v.column_scale, &v.gate,
+                                &v.y_scale, &v.y1_scale, &v.x_rows,    &v.y_rows};
   const bool in_place = !v.x_rows.given() && !v.y_rows.given();
   const ops::SamePair may_be[] = {{&v.residual_out, &v.residual}, {in_place ? &v.y : nullptr, &v.x}};
   ops::check_all_apart(op, outputs, inputs, may_be);

@@ -102,11 +102,12 @@ RmsNormProblem specialise(const Views& views, RmsNormParams& params) {
 
 bool is_plain(const RmsNorm& args) {
   const auto none = [](const auto&... tensors) { return (!ops::given(tensors) && ...); };
-  return none(args.bias, args.residual, args.residual_out, args.row_scale, args.column_scale, args.dropout_mask, args.x1,
-              args.dropout_mask1, args.gate, args.y1, args.weight1, args.bias1, args.y_scale, args.y1_scale,
-              args.y_row_scale, args.y1_row_scale, args.x_rows, args.y_rows) &&
-         !args.zero_centred_weight && !args.gate_first && args.x_scale == 1 && args.dropout.probability == 0 &&
-         (!ops::given(args.weight) || args.weight.dtype == args.x.dtype) && args.y.dtype == args.x.dtype;
+  return none(args.bias, args.residual, args.residual_out, args.row_scale, args.column_scale,
+              args.dropout_mask, args.x1, args.dropout_mask1, args.gate, args.y1, args.weight1, args.bias1,
+              args.y_scale, args.y1_scale, args.y_row_scale, args.y1_row_scale, args.x_rows, args.y_rows) &&
+         !args.zero_centred_weight && !args.gate_first && args.x_scale == 1 &&
+         args.dropout.probability == 0 && (!ops::given(args.weight) || args.weight.dtype == args.x.dtype) &&
+         args.y.dtype == args.x.dtype;
 }
 
 }  // namespace

@@ -13,8 +13,9 @@ struct RowStrides {
   long long stride[kMaxRowDims];
 };
 
-/// Writes the row dimensions of `count` tensors that have those of `shape`, merging those that follow each other
-/// without a gap in all of them; tensors without dimensions are not looked at. Returns how many remain; at least 1.
+/// Writes the row dimensions of `count` tensors that have those of `shape`, merging those that follow each
+/// other without a gap in all of them; tensors without dimensions are not looked at. Returns how many remain;
+/// at least 1.
 template <int count>
 int merge_rows(const Extents& shape, const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims],
                RowStrides (&strides)[count]) {
@@ -39,7 +40,8 @@ int merge_rows(const Extents& shape, const Extents* const (&tensors)[count], lon
 
 /// Of tensors of one shape, that of the first one.
 template <int count>
-int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims], RowStrides (&strides)[count]) {
+int merge_rows(const Extents* const (&tensors)[count], long long (&extent)[kMaxRowDims],
+               RowStrides (&strides)[count]) {
   return merge_rows(*tensors[0], tensors, extent, strides);
 }
 

@@ -171,7 +171,8 @@ TEST_CASE("softmax from C: each member reaches the operator") {
   const std::int64_t shape[] = {0, 4, 64}, other[] = {0, 4, 63};
   const auto tensor = [](std::uintptr_t data, int dtype, const std::int64_t* extents) {
     sprue_tensor t;
-    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, 3, extents, nullptr) == SPRUE_OK);
+    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, 3, extents, nullptr) ==
+            SPRUE_OK);
     return t;
   };
   sprue_softmax_args args = {};
@@ -199,10 +200,12 @@ TEST_CASE("softmax from C: each member reaches the operator") {
 
 TEST_CASE("cross entropy from C: each member reaches the operator") {
   const Handle handle;
-  const std::int64_t logits_shape[] = {0, 64}, rows[] = {0}, one[] = {1}, parts[] = {2, 0, 3}, part[] = {0, 3};
+  const std::int64_t logits_shape[] = {0, 64}, rows[] = {0}, one[] = {1}, parts[] = {2, 0, 3},
+                     part[] = {0, 3};
   const auto tensor = [](std::uintptr_t data, int dtype, int rank, const std::int64_t* shape) {
     sprue_tensor t;
-    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, rank, shape, nullptr) == SPRUE_OK);
+    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, rank, shape, nullptr) ==
+            SPRUE_OK);
     return t;
   };
   const sprue_tensor logits = tensor(1, SPRUE_BF16, 2, logits_shape), labels = tensor(2, SPRUE_I64, 1, rows),
@@ -285,13 +288,18 @@ TEST_CASE("norms from C: what comes before and after them reaches the operator")
     return sprue_layer_norm(handle.runtime, &changed, nullptr) == SPRUE_OK ? "accepted" : message();
   };
   CHECK_THAT(refusal([](auto& a) { a.x_scale = NAN; }), StartsWith("[layer_norm] x_scale must be finite"));
-  CHECK_THAT(refusal([](auto& a) { a.dropout_probability = 1; }), StartsWith("[layer_norm] dropout.probability"));
-  CHECK_THAT(refusal([](auto& a) { a.dropout_mask1 = {}; }), StartsWith("[layer_norm] dropout_mask1 must be given"));
+  CHECK_THAT(refusal([](auto& a) { a.dropout_probability = 1; }),
+             StartsWith("[layer_norm] dropout.probability"));
+  CHECK_THAT(refusal([](auto& a) { a.dropout_mask1 = {}; }),
+             StartsWith("[layer_norm] dropout_mask1 must be given"));
   CHECK_THAT(refusal([](auto& a) { a.y_row_scale = {}; }), StartsWith("[layer_norm] y_scale or y_row_scale"));
   CHECK_THAT(refusal([](auto& a) { a.y1 = a.y; }), StartsWith("[layer_norm] weight must be given with y1"));
-  CHECK_THAT(refusal([](auto& a) { a.weight1 = a.column_scale; }), StartsWith("[layer_norm] weight1 must not"));
-  CHECK_THAT(refusal([](auto& a) { a.x_rows = a.row_scale; }), StartsWith("[layer_norm] x_rows must have dtype i32"));
-  CHECK_THAT(refusal([](auto& a) { a.y_rows = a.row_scale; }), StartsWith("[layer_norm] y_rows must have dtype i32"));
+  CHECK_THAT(refusal([](auto& a) { a.weight1 = a.column_scale; }),
+             StartsWith("[layer_norm] weight1 must not"));
+  CHECK_THAT(refusal([](auto& a) { a.x_rows = a.row_scale; }),
+             StartsWith("[layer_norm] x_rows must have dtype i32"));
+  CHECK_THAT(refusal([](auto& a) { a.y_rows = a.row_scale; }),
+             StartsWith("[layer_norm] y_rows must have dtype i32"));
   CHECK(refusal([](auto& a) { a.gate_first = 2; }) == "args.gate_first must be 0 or 1, but is 2");
 
   sprue_norm_backward_args backward = {};

@@ -205,8 +205,33 @@ std::vector<Values> problems_of(const std::string& kernel) {
       }
       return problem;
     };
-    return {norm("bf16", "bf16", 64, 8), norm("f16", "f32", 513, 1), norm("bf16", "bf16", 4096, 8),
-            norm("f32", "f32", 8192, 4), norm("bf16", "f32", 12288, 8)};
+    const auto with = [](Values problem, const Values& more) {
+      for (const auto& [name, value] : more) problem[name] = value;
+      return problem;
+    };
+    const Values dropped{{"DROPOUT", true}, {"X_FACTOR", true}, {"HAS_MASK", true}},
+        two{{"OUTPUTS", std::int64_t{2}}}, gated{{"GATE", std::string("first")}, {"CENTRED", false}};
+    Values all = with(with(dropped, two), {{"GATE", std::string("last")},
+                                           {"ROW_SCALE", std::string("f32")},
+                                           {"COLUMN_SCALE", std::string("f32")},
+                                           {"HAS_BIAS", true},
+                                           {"X_ROWS", true},
+                                           {"Y_ROWS", true}});
+    Values quantised{};
+    if (backward) {
+      all = with(all, {{"HAS_DCOLUMN_SCALE", true}, {"HAS_DX1", true}, {"HAS_MASK", false}});
+    } else {
+      quantised = {{"QUANTISED", std::string("e4m3")}, {"SCALES", std::string("row")}};
+      all = with(with(all, quantised), {{"HAS_X1", true}});
+    }
+    return {norm("bf16", "bf16", 64, 8),
+            norm("f16", "f32", 513, 1),
+            norm("bf16", "bf16", 4096, 8),
+            norm("f32", "f32", 8192, 4),
+            norm("bf16", "f32", 12288, 8),
+            with(norm("bf16", "bf16", 8192, 8), with(gated, quantised)),
+            with(norm(backward ? "f32" : "bf16", "f32", 4096, 4), all),
+            with(norm("bf16", "bf16", 16384, 8), all)};
   }
   if (kernel == "norm_backward_sum") return {{{"WEIGHT", std::string("bf16")}}};
   if (kernel == "rope") {
@@ -224,9 +249,11 @@ std::vector<Values> problems_of(const std::string& kernel) {
   if (kernel == "softmax_forward" || kernel == "softmax_backward") {
     std::vector<Values> problems;
     for (const std::int64_t columns : {512, 65536}) {
-      problems.push_back({{"SCALAR", std::string("bf16")}, {"MOST_COLUMNS", columns}, {"CAUSAL", columns == 512}});
+      problems.push_back(
+          {{"SCALAR", std::string("bf16")}, {"MOST_COLUMNS", columns}, {"CAUSAL", columns == 512}});
       if (kernel == "softmax_forward") problems.back().merge(Values{{"HAS_MASK", true}});
-      problems.push_back({{"SCALAR", std::string("f32")}, {"MOST_COLUMNS", 4 * columns}, {"ROW_DIMS", std::int64_t{3}}});
+      problems.push_back(
+          {{"SCALAR", std::string("f32")}, {"MOST_COLUMNS", 4 * columns}, {"ROW_DIMS", std::int64_t{3}}});
     }
     return problems;
   }
@@ -237,7 +264,8 @@ std::vector<Values> problems_of(const std::string& kernel) {
                            {"VEC", std::int64_t{vec}}});
       return problem;
     };
-    const Values all{{"SMOOTHING", true}, {"SOFTCAP", true}, {"GRADIENT", true}, {"ROW_DIMS", std::int64_t{2}}};
+    const Values all{
+        {"SMOOTHING", true}, {"SOFTCAP", true}, {"GRADIENT", true}, {"ROW_DIMS", std::int64_t{2}}};
     return {forward("bf16", 131072, 8, {}),
             forward("bf16", 131072, 8, {{"GRADIENT", true}}),
             forward("f16", 32768, 8, all),
@@ -246,14 +274,16 @@ std::vector<Values> problems_of(const std::string& kernel) {
             forward("bf16", 32768, 8, {{"PARTIALS", true}, {"SMOOTHING", true}, {"FEW_ROWS", true}})};
   }
   if (kernel == "cross_entropy_backward") {
-    return {{{"SCALAR", std::string("bf16")}, {"MOST_CLASSES", std::int64_t{131072}}, {"VEC", std::int64_t{8}}},
-            {{"SCALAR", std::string("f32")},
-             {"MOST_CLASSES", std::int64_t{1024}},
-             {"VEC", std::int64_t{4}},
-             {"SOFTCAP", true},
-             {"LABEL_BYTES", std::int64_t{4}}}};
+    return {
+        {{"SCALAR", std::string("bf16")}, {"MOST_CLASSES", std::int64_t{131072}}, {"VEC", std::int64_t{8}}},
+        {{"SCALAR", std::string("f32")},
+         {"MOST_CLASSES", std::int64_t{1024}},
+         {"VEC", std::int64_t{4}},
+         {"SOFTCAP", true},
+         {"LABEL_BYTES", std::int64_t{4}}}};
   }
-  if (kernel == "cross_entropy_combine" || kernel == "cross_entropy_sum") return {{{"ROW_DIMS", std::int64_t{3}}}};
+  if (kernel == "cross_entropy_combine" || kernel == "cross_entropy_sum")
+    return {{{"ROW_DIMS", std::int64_t{3}}}};
   if (kernel == "mma_peak") return {{{"SCALAR", std::string("f16")}}, {{"SCALAR", std::string("bf16")}}};
   if (kernel == "copy") return {{{"VECTORS", std::int64_t{4}}}};
   return {};

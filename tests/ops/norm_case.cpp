@@ -19,7 +19,8 @@ namespace {
 constexpr auto f32 = DType::f32;
 using Values = std::vector<float>;
 
-/// Numbers of rows: every third one is not there, the others are in reverse; one of the former is out of range.
+/// Numbers of rows: every third one is not there, the others are in reverse; one of the former is out of
+/// range.
 std::vector<std::int64_t> numbers_of(std::int64_t rows, bool some) {
   std::vector<std::int64_t> numbers;
   std::int64_t count = 0;
@@ -36,7 +37,8 @@ class NormCall {
   explicit NormCall(const NormCase& given) : c(given) {
     if (!c.weight) c.bias = c.zero_centred = c.two_outputs = false;
     if (c.dropout == 0) c.mask = false;
-    changes_ = c.residual || c.x1 || c.row_scale || c.column_scale || c.x_scale != 1 || c.dropout != 0 || c.x_rows;
+    changes_ =
+        c.residual || c.x1 || c.row_scale || c.column_scale || c.x_scale != 1 || c.dropout != 0 || c.x_rows;
     if (!changes_) c.residual_out = false;
     x_numbers_ = numbers_of(c.rows(), c.x_rows);
     y_numbers_ = numbers_of(c.rows(), c.y_rows);
@@ -89,7 +91,8 @@ class NormCall {
     const auto truth = reference::norm_backward(in, upstream);
     const auto naive = reference::naive_norm_backward(in, upstream, c.dtype);
     std::string fault;
-    const auto check = [&](const char* name, const std::vector<double>& wanted, const std::vector<float>& attempt) {
+    const auto check = [&](const char* name, const std::vector<double>& wanted,
+                           const std::vector<float>& attempt) {
       if (!tensors_.contains(place(name)) || (std::string_view(name) == "dresidual" && !c.residual)) return;
       fault += compare(name, wanted, attempt, true);
       if (bytes == nullptr) return;
@@ -112,7 +115,8 @@ class NormCall {
   // Values.
 
   void draw(const char* name, DType dtype, std::int64_t count = -1) {
-    values_[name] = reference::random_normal(count < 0 ? c.rows() * c.hidden() : count, values_.size() + 1, dtype);
+    values_[name] =
+        reference::random_normal(count < 0 ? c.rows() * c.hidden() : count, values_.size() + 1, dtype);
   }
   void leave_out(const char* name, const std::vector<std::int64_t>& numbers) {
     for (std::int64_t r = 0; r < c.rows(); ++r) {
@@ -123,14 +127,18 @@ class NormCall {
   void draw_inputs() {
     for (const char* name : {"x1", "gate"}) draw(name, c.dtype);
     draw("residual", c.residual.value_or(f32));
-    for (const char* name : {"weight", "weight1", "bias", "bias1"}) draw(name, c.weight.value_or(f32), c.hidden());
+    for (const char* name : {"weight", "weight1", "bias", "bias1"})
+      draw(name, c.weight.value_or(f32), c.hidden());
     draw("row_scale", c.row_scale.value_or(f32), c.rows());
     draw("column_scale", c.column_scale.value_or(f32), c.hidden());
     for (const char* name : {"mask", "mask1"})
-      values_[name] = reference::norm_dropout_mask(dropout(), c.rows(), c.hidden(), std::string_view(name) == "mask1");
+      values_[name] =
+          reference::norm_dropout_mask(dropout(), c.rows(), c.hidden(), std::string_view(name) == "mask1");
     leave_out("mask", x_numbers_);
   }
-  Dropout dropout() const { return {.probability = c.dropout, .seed = 0x123456789abcdef, .offset = 0xfffffff0}; }
+  Dropout dropout() const {
+    return {.probability = c.dropout, .seed = 0x123456789abcdef, .offset = 0xfffffff0};
+  }
 
   std::span<const float> if_given(bool given, const char* name) {
     return given ? std::span<const float>(values_[name]) : std::span<const float>();
@@ -207,7 +215,10 @@ class NormCall {
   }
   std::string place(std::string_view name) const {
     if (!c.in_place) return std::string(name);
-    return name == "y" ? "x" : name == "dx" ? "dy" : name == "residual_out" || name == "dresidual" ? "residual" : std::string(name);
+    return name == "y"                                     ? "x"
+           : name == "dx"                                  ? "dy"
+           : name == "residual_out" || name == "dresidual" ? "residual"
+                                                           : std::string(name);
   }
   Tensor columns(const char* name, DType dtype) { return add(name, dtype, {c.hidden()}, {}); }
   Tensor add(const char* name, DType dtype, const std::vector<std::int64_t>& shape, const Layout& layout) {
@@ -337,10 +348,12 @@ class NormCall {
     for (std::size_t i = 0; i < truth.size(); ++i) slack = std::max(slack, 2 * std::abs(naive[i] - truth[i]));
     for (std::int64_t r = 0; r < c.rows(); ++r) {
       if (c.y_rows && !is_there(y_numbers_[static_cast<std::size_t>(r)])) continue;
-      const std::size_t first = static_cast<std::size_t>(r * c.hidden()), end = first + static_cast<std::size_t>(c.hidden());
+      const std::size_t first = static_cast<std::size_t>(r * c.hidden()),
+                        end = first + static_cast<std::size_t>(c.hidden());
       double largest = 0;
       for (std::size_t i = first; i < end; ++i) largest = std::max(largest, std::abs(truth[i]));
-      const double scale = c.row_scales ? static_cast<double>(scales[static_cast<std::size_t>(r)]) : double{kScale};
+      const double scale =
+          c.row_scales ? static_cast<double>(scales[static_cast<std::size_t>(r)]) : double{kScale};
       if (c.row_scales && !(std::abs(scale * most - largest) <= slack + 1e-5 * largest))
         return fmt::format("{}: row {} has scale {}, but its largest value is {}; ", name, r, scale, largest);
       for (std::size_t i = first; i < end; ++i) {
@@ -366,14 +379,18 @@ class NormCall {
 std::string NormCase::print() const {
   const auto name = [](const std::optional<DType>& dtype) { return dtype ? name_of(*dtype) : "none"; };
   return fmt::format(
-      "{} {}, {}, weight {}{}{}, residual {}{}, row scale {}, column scale {}, x_scale {}, dropout {}{}{}{}{}, quantised "
+      "{} {}, {}, weight {}{}{}, residual {}{}, row scale {}, column scale {}, x_scale {}, dropout "
+      "{}{}{}{}{}, quantised "
       "{}{}{}{}{}, offset {}, padding {}",
-      centred ? "layer" : "rms", Extents(shape).print(), name_of(dtype), name(weight), bias ? " with bias" : "",
-      zero_centred ? ", zero-centred" : "", name(residual), residual_out ? " and out" : "", name(row_scale),
-      name(column_scale), x_scale, dropout, mask ? " with mask" : "", x1 ? ", x1" : "",
-      gate == Gate::none ? "" : gate == Gate::first ? ", gate first" : ", gate last", two_outputs ? ", two outputs" : "",
-      name(quantised), row_scales ? " by rows" : "", x_rows ? ", some x" : "", y_rows ? ", some y" : "",
-      in_place ? ", in place" : "", layout.offset,
+      centred ? "layer" : "rms", Extents(shape).print(), name_of(dtype), name(weight),
+      bias ? " with bias" : "", zero_centred ? ", zero-centred" : "", name(residual),
+      residual_out ? " and out" : "", name(row_scale), name(column_scale), x_scale, dropout,
+      mask ? " with mask" : "", x1 ? ", x1" : "",
+      gate == Gate::none    ? ""
+      : gate == Gate::first ? ", gate first"
+                            : ", gate last",
+      two_outputs ? ", two outputs" : "", name(quantised), row_scales ? " by rows" : "",
+      x_rows ? ", some x" : "", y_rows ? ", some y" : "", in_place ? ", in place" : "", layout.offset,
       layout.padding);
 }
 

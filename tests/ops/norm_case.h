@@ -1,5 +1,5 @@
-// A call of layer_norm or rms_norm with what comes before and after the norm, and of its gradients, on the GPU, beside
-// double precision.
+// A call of layer_norm or rms_norm with what comes before and after the norm, and of its gradients, on the
+// GPU, beside double precision.
 #pragma once
 
 #include <optional>

@@ -109,8 +109,9 @@ TEST_CASE("layer_norm: what it refuses") {
         "[layer_norm] residual must have the dtype of x, bf16, or f32, but has f16");
   CHECK(refused([](LayerNorm& a) { a.residual_out.dtype = bf16; }) ==
         "[layer_norm] residual_out must have the dtype of residual, f32, but has bf16");
-  CHECK(refused([](LayerNorm& a) { a.residual = {}; }) ==
-        "[layer_norm] residual_out must not be given where nothing changes x before the norm, but is [4, 64]");
+  CHECK(
+      refused([](LayerNorm& a) { a.residual = {}; }) ==
+      "[layer_norm] residual_out must not be given where nothing changes x before the norm, but is [4, 64]");
   CHECK(refused([](LayerNorm& a) {
           a.residual_out = tensor(2, {4, 64}, f32);
         }) == "[layer_norm] residual_out must not overlap x, but they share memory");
@@ -144,17 +145,20 @@ TEST_CASE("rms_norm_backward: what it refuses") {
 }
 
 TEST_CASE("norms: scales, dropout and second inputs") {
-  CHECK(refused([](LayerNorm& a) { a.row_scale = tensor(7, {4, 64}); }) ==
-        "[layer_norm] row_scale must have the shape of x without hidden, of [4, 64], but has [4, 64]");
+  CHECK(refused([](LayerNorm& a) {
+          a.row_scale = tensor(7, {4, 64});
+        }) == "[layer_norm] row_scale must have the shape of x without hidden, of [4, 64], but has [4, 64]");
   CHECK(refused([](LayerNorm& a) { a.row_scale = tensor(7, {4}, f16); }) ==
         "[layer_norm] row_scale must have the dtype of x, bf16, or f32, but has f16");
   CHECK(refused([](LayerNorm& a) { a.column_scale = tensor(7, {4}); }) ==
         "[layer_norm] column_scale must have 64 elements, the last extent of x, but has 4");
-  CHECK(refused([](LayerNorm& a) { a.x_scale = INFINITY; }) == "[layer_norm] x_scale must be finite, but is inf");
+  CHECK(refused([](LayerNorm& a) { a.x_scale = INFINITY; }) ==
+        "[layer_norm] x_scale must be finite, but is inf");
   CHECK(refused([](LayerNorm& a) { a.dropout.probability = 1; }) ==
         "[layer_norm] dropout.probability must be at least 0 and below 1, but is 1");
-  CHECK(refused([](LayerNorm& a) { a.dropout_mask = tensor(7, {4, 64}, DType::u8); }) ==
-        "[layer_norm] dropout_mask must not be given without dropout, but is [4, 64]");
+  CHECK(refused([](LayerNorm& a) {
+          a.dropout_mask = tensor(7, {4, 64}, DType::u8);
+        }) == "[layer_norm] dropout_mask must not be given without dropout, but is [4, 64]");
   CHECK(refused([](LayerNorm& a) {
           a.dropout.probability = 0.5f;
           a.dropout_mask = tensor(7, {4, 64}, DType::i8);
@@ -163,8 +167,9 @@ TEST_CASE("norms: scales, dropout and second inputs") {
           a.dropout.probability = 0.5f;
           a.dropout_mask = tensor(6, {4, 64}, DType::u8);
         }) == "[layer_norm] residual_out must not overlap dropout_mask, but they share memory");
-  CHECK(refused([](LayerNorm& a) { a.x1 = tensor(7, {4, 64}, f32); }) ==
-        "[layer_norm] x1 must have the dtype of x, bf16, but has f32");
+  CHECK(refused([](LayerNorm& a) {
+          a.x1 = tensor(7, {4, 64}, f32);
+        }) == "[layer_norm] x1 must have the dtype of x, bf16, but has f32");
   CHECK(refused([](LayerNorm& a) {
           a.dropout.probability = 0.5f;
           a.dropout_mask1 = tensor(7, {4, 64}, DType::u8);
@@ -181,8 +186,9 @@ TEST_CASE("norms: gates and outputs") {
         "[layer_norm] gate must have the shape of x, [4, 64], but has [64]");
   CHECK(refused([](LayerNorm& a) { a.gate_first = true; }) ==
         "[layer_norm] gate_first must not be set without a gate, but is");
-  CHECK(refused([](LayerNorm& a) { a.y1 = tensor(7, {4, 64}); }) ==
-        "[layer_norm] bias1 must be given with bias, but is not");
+  CHECK(refused([](LayerNorm& a) {
+          a.y1 = tensor(7, {4, 64});
+        }) == "[layer_norm] bias1 must be given with bias, but is not");
   CHECK(refused([](LayerNorm& a) {
           a.y1 = tensor(7, {4, 64});
           a.bias1 = tensor(8, {64}, f32);
@@ -243,12 +249,14 @@ TEST_CASE("norms: rows that are numbered") {
 
 TEST_CASE("rms_norm_backward: features it refuses") {
   using Args = RmsNormBackward;
-  CHECK(refused_backward([](Args& a) { a.gate = tensor(9, {4, 64}); }) ==
-        "[rms_norm_backward] dgate must be given with gate, but is not");
+  CHECK(refused_backward([](Args& a) {
+          a.gate = tensor(9, {4, 64});
+        }) == "[rms_norm_backward] dgate must be given with gate, but is not");
   CHECK(refused_backward([](Args& a) { a.bias = tensor(9, {64}); }) ==
         "[rms_norm_backward] bias must not be given without a gate behind the norm, but is [64]");
-  CHECK(refused_backward([](Args& a) { a.dy1 = tensor(9, {4, 64}); }) ==
-        "[rms_norm_backward] weight1 must be given with dy1, but is not");
+  CHECK(refused_backward([](Args& a) {
+          a.dy1 = tensor(9, {4, 64});
+        }) == "[rms_norm_backward] weight1 must be given with dy1, but is not");
   CHECK(refused_backward([](Args& a) {
           a.dy1 = tensor(9, {4, 64});
           a.weight1 = tensor(10, {64});

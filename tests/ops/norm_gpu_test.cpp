@@ -1,7 +1,6 @@
 // layer_norm, rms_norm with more than a weight, and their gradients on the GPU against double precision.
-#include "ops/norm_case.h"
-
 #include "ops/fixture.h"
+#include "ops/norm_case.h"
 #include "support/catch.h"
 #include "support/gpu.h"
 
@@ -57,6 +56,13 @@ TEST_CASE("norms: f32 and f16, strides and alignment", "[gpu][emulated]") {
     }
   }
   check_each(cases);
+}
+
+TEST_CASE("norms: heads of packed queries, keys and values", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const Layout packed{.order = {0, 2, 1, 3},
+                      .padding = 64};  // [batch, heads, seqlen, head_dim] of twice that many
+  check_each({{.shape = {2, 3, 5, 64}, .centred = false, .bias = false, .layout = packed}});
 }
 
 TEST_CASE("norms: rows that are very long are read again", "[gpu][emulated]") {

@@ -64,8 +64,9 @@ TEST_CASE("gradients of norms are slopes of norms") {
 }
 
 TEST_CASE("what comes before and after a norm, by hand") {
-  const std::vector<float> x = {1, 5}, x1 = {3, 4}, mask = {1, 0}, mask1 = {0, 1}, row_scale = {2}, column_scale = {3, 7},
-                           residual = {1, 1}, gate = {0, 1}, weight = {1, 1}, weight1 = {2, 4};
+  const std::vector<float> x = {1, 5}, x1 = {3, 4}, mask = {1, 0}, mask1 = {0, 1}, row_scale = {2},
+                           column_scale = {3, 7}, residual = {1, 1}, gate = {0, 1}, weight = {1, 1},
+                           weight1 = {2, 4};
   NormInputs in{.rows = 1, .hidden = 2, .x = x, .residual = residual, .eps = 0};
   in.row_scale = row_scale;
   in.column_scale = column_scale;
@@ -88,7 +89,8 @@ TEST_CASE("what comes before and after a norm, by hand") {
   CHECK(norm(in).y == std::vector<double>{-1, 1});
 }
 
-TEST_CASE("dropout of norms keeps as many as it should, and other elements for every seed, offset and branch") {
+TEST_CASE(
+    "dropout of norms keeps as many as it should, and other elements for every seed, offset and branch") {
   const Dropout dropout{.probability = 0.3f, .seed = 7, .offset = 1000};
   const std::vector<float> mask = norm_dropout_mask(dropout, 100, 1001, 0);
   double sum = 0;
@@ -96,7 +98,8 @@ TEST_CASE("dropout of norms keeps as many as it should, and other elements for e
   CHECK(sum / static_cast<double>(mask.size()) == Approx(0.7).margin(0.006));
   CHECK(mask != norm_dropout_mask(dropout, 100, 1001, 1));
   CHECK(mask != norm_dropout_mask({.probability = 0.3f, .seed = 8, .offset = 1000}, 100, 1001, 0));
-  const std::vector<float> next = norm_dropout_mask({.probability = 0.3f, .seed = 7, .offset = 1000 + 126}, 99, 1001, 0);
+  const std::vector<float> next =
+      norm_dropout_mask({.probability = 0.3f, .seed = 7, .offset = 1000 + 126}, 99, 1001, 0);
   CHECK(next == std::vector<float>(mask.begin() + 1001, mask.end()));
   CHECK(norm_dropout_mask({}, 1, 3, 0) == std::vector<float>{1, 1, 1});
 }
@@ -105,15 +108,17 @@ TEST_CASE("gradients of what comes before and after norms are slopes") {
   constexpr std::int64_t kRows = 3, kHidden = 5;
   std::uint64_t seed = 1;
   const auto draw = [&](std::int64_t count) { return random_normal(count, seed++, DType::f32); };
-  std::vector<float> x = draw(15), x1 = draw(15), gate = draw(15), row_scale = draw(3), column_scale = draw(5),
-                     weight = draw(5), bias = draw(5), weight1 = draw(5), bias1 = draw(5), residual = draw(15);
+  std::vector<float> x = draw(15), x1 = draw(15), gate = draw(15), row_scale = draw(3),
+                     column_scale = draw(5), weight = draw(5), bias = draw(5), weight1 = draw(5),
+                     bias1 = draw(5), residual = draw(15);
   const std::vector<float> dy = draw(15), dy1 = draw(15), dz = draw(15);
   const Dropout dropout{.probability = 0.3f, .seed = 3};
   const std::vector<float> mask = norm_dropout_mask(dropout, kRows, kHidden, 0),
                            mask1 = norm_dropout_mask(dropout, kRows, kHidden, 1);
   for (const bool centred : {false, true}) {
     for (const bool gate_first : {false, true}) {
-      NormInputs in{.rows = kRows, .hidden = kHidden, .x = x, .residual = residual, .weight = weight, .bias = bias};
+      NormInputs in{
+          .rows = kRows, .hidden = kHidden, .x = x, .residual = residual, .weight = weight, .bias = bias};
       in.centred = centred;
       in.row_scale = row_scale;
       in.column_scale = column_scale;
@@ -135,7 +140,8 @@ TEST_CASE("gradients of what comes before and after norms are slopes") {
         }
         return sum;
       };
-      const auto check = [&](const char* name, std::vector<float>& values, const std::vector<double>& gradient) {
+      const auto check = [&](const char* name, std::vector<float>& values,
+                             const std::vector<double>& gradient) {
         for (std::size_t i = 0; i < values.size(); ++i) {
           INFO(name << " " << i);
           const float before = values[i];

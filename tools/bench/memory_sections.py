@@ -62,6 +62,24 @@ def rms_norm_residual(hidden, dtype):
                 most_error=8e-3)
 
 
+def gated_norm(z, weight, gate):
+    import torch.nn.functional as F
+
+    return F.rms_norm(z * F.silu(gate), (z.shape[-1],), weight, 1e-6)
+
+
+def rms_norm_gated(hidden, dtype):
+    inputs = rows_of(hidden, dtype, "x") | {"weight": draw(hidden, dtype=dtype)} | rows_of(hidden, dtype, "gate")
+    return Work("rms_norm", inputs, {"y": inputs["x"]}, lambda *x: (gated_norm(*x),), {"eps": 1e-6, "gate_first": 1},
+                most_error=1.6e-2)
+
+
+def rms_norm_gated_backward(hidden, dtype):
+    inputs = rows_of(hidden, dtype, "z") | {"weight": draw(hidden, dtype=dtype)} | rows_of(hidden, dtype, "gate", "dy")
+    return Work("rms_norm_backward", inputs, {"dx": inputs["z"], "dweight": inputs["weight"], "dgate": inputs["gate"]},
+                gated_norm, {"eps": 1e-6, "gate_first": 1}, leaves=("z", "weight", "gate"), most_error=1.6e-2)
+
+
 def layer_norm(hidden, dtype):
     import torch.nn.functional as F
 
@@ -189,6 +207,8 @@ SECTIONS = {
     "rms_norm": (rms_norm, HIDDEN),
     "rms_norm_residual": (rms_norm_residual, HIDDEN),
     "rms_norm_backward": (rms_norm_backward, HIDDEN),
+    "rms_norm_gated": (rms_norm_gated, HIDDEN),
+    "rms_norm_gated_backward": (rms_norm_gated_backward, HIDDEN),
     "layer_norm": (layer_norm, HIDDEN),
     "layer_norm_backward": (layer_norm_backward, HIDDEN),
     "rope": (rope, ROPE),

@@ -70,7 +70,8 @@ Call make_call(const NormShape& s, Tensors& t) {
   args.y = t.output("out", s.quantised() ? s.y_dtype : args.x.dtype, args.x.extents);
   if (s.features.weight1) args.y1 = t.output("out1", args.y.dtype, args.x.extents);
   if (s.writes_z()) {
-    args.residual_out = t.output("residual_out", s.residual ? args.residual.dtype : s.residual_dtype, args.x.extents);
+    args.residual_out =
+        t.output("residual_out", s.residual ? args.residual.dtype : s.residual_dtype, args.x.extents);
   }
   if (s.dropout_mask) args.dropout_mask = t.output("dropout_mask", DType::u8, shape);
   if (s.dropout_mask && s.x1) args.dropout_mask1 = t.output("dropout_mask1", DType::u8, shape);
@@ -118,7 +119,8 @@ std::vector<Check> check(const NormShape& s, bool centred, const Tensors& t) {
   in.centred = centred;
   in.zero_centred_weight = s.zero_centred_weight;
   const auto truth = reference::norm(in);
-  const auto naive = reference::naive_norm(in, s.dtype, s.writes_z() ? t.read("residual_out").dtype : s.dtype);
+  const auto naive =
+      reference::naive_norm(in, s.dtype, s.writes_z() ? t.read("residual_out").dtype : s.dtype);
   std::vector<Check> checks;
   const auto add_output = [&](const char* title, const char* output, const char* row_scale,
                               const std::vector<double>& wanted, const std::vector<float>& attempt) {
@@ -131,7 +133,8 @@ std::vector<Check> check(const NormShape& s, bool centred, const Tensors& t) {
     checks.push_back({"residual_out", reference::compare(t.values("residual_out"), truth.z, naive.z)});
   const auto add_mask = [&](const char* name, std::span<const float> mask) {
     if (t.has(name))
-      checks.push_back({name, reference::compare(t.values(name), std::vector<double>(mask.begin(), mask.end()), 0)});
+      checks.push_back(
+          {name, reference::compare(t.values(name), std::vector<double>(mask.begin(), mask.end()), 0)});
   };
   add_mask("dropout_mask", in.mask);
   add_mask("dropout_mask1", in.mask1);
@@ -142,11 +145,11 @@ template <class Norm>
 Case parse(const Shape& shape) {
   const NormShape s(shape);
   constexpr bool kCentred = std::is_same_v<Norm, LayerNorm>;
-  return {.text = fmt::format("rows {}, hidden {}{}{}{}{}{}{}{}, {}", s.rows, s.hidden,
-                              s.weight ? "" : ", no weight",
-                              s.zero_centred_weight ? ", zero-centred weight" : "", s.bias ? ", bias" : "",
-                              s.residual ? ", residual" : "", s.x1 ? ", x1" : "", s.features.print(),
-                              s.quantised() ? fmt::format(", to {}", name_of(s.y_dtype)) : "", name_of(s.dtype)),
+  return {.text = fmt::format(
+              "rows {}, hidden {}{}{}{}{}{}{}{}, {}", s.rows, s.hidden, s.weight ? "" : ", no weight",
+              s.zero_centred_weight ? ", zero-centred weight" : "", s.bias ? ", bias" : "",
+              s.residual ? ", residual" : "", s.x1 ? ", x1" : "", s.features.print(),
+              s.quantised() ? fmt::format(", to {}", name_of(s.y_dtype)) : "", name_of(s.dtype)),
           .dtype = s.dtype,
           .call = [s](Tensors& t) { return make_call<Norm>(s, t); },
           .check = [s](const Tensors& t) { return check(s, kCentred, t); }};
@@ -154,45 +157,46 @@ Case parse(const Shape& shape) {
 
 template <class Norm>
 Operator norm_operator(const char* name, const char* summary, const char* eps) {
-  Operator op = {.name = name,
-                 .summary = summary,
-                 .keys = {{"rows", "", "All dimensions of x but the last"},
-                          {"hidden", "", "The last dimension of x"},
-                          {"weight", "true", "Scale by a weight"},
-                          {"bias", "false", "Add a bias"},
-                          {"residual", "false", "Add a residual to x, and write the sum too"},
-                          {"zero_centred_weight", "false", "1 + weight takes the place of weight"},
-                          {"eps", eps, "Added to the mean square"},
-                          {"weight_dtype", "dtype", "f32, f16 or bf16; of the bias too"},
-                          {"residual_dtype", "dtype", "f32 or that of x"},
-                          {"dtype", "bf16", "f32, f16 or bf16"},
-                          {"x1", "false", "Add a second input to x"},
-                          {"weight1", "false", "Write a second output, scaled by a weight of its own"},
-                          {"bias1", "false", "Add a bias to the second output"},
-                          {"dropout_mask", "false", "Write which elements dropout keeps"},
-                          {"y_dtype", "dtype", "Of the output: that of x, or e4m3 or i8, with a scale for each row"},
-                          {"y_scale", "false", "One scale of a quantised output instead"}},
-                 .inputs = {{"x", "The input [..., hidden]"},
-                            {"weight", "The weight [hidden]; without it there is no scaling", Input::Type::own},
-                            {"bias", "The bias [hidden]", Input::Type::own},
-                            {"residual", "What is added to x first", Input::Type::own},
-                            {"x1", "The second input, of the shape of x"},
-                            {"weight1", "The weight [hidden] of the second output", Input::Type::own},
-                            {"bias1", "The bias [hidden] of the second output", Input::Type::own},
-                            {"y_scale", "The scale [1] of a quantised output", Input::Type::f32}},
-                 .outputs = {{"out", "The output"},
-                             {"residual_out", "What is normalised, where that is not x"},
-                             {"out1", "The second output"},
-                             {"dropout_mask", "Which elements of x dropout keeps"},
-                             {"dropout_mask1", "Which elements of x1 dropout keeps"},
-                             {"y_row_scale", "The scales [rows] of a quantised output"},
-                             {"y1_row_scale", "The scales [rows] of a quantised second output"}},
-                 .random = {"rows", "hidden"},
-                 .random_default = "4096x8192",
-                 .cases = row_cases(),
-                 .read_files = [](const Files& files, bool random,
-                                  nlohmann::ordered_json& shape) { read_rows("x", files, random, shape); },
-                 .parse = parse<Norm>};
+  Operator op = {
+      .name = name,
+      .summary = summary,
+      .keys = {{"rows", "", "All dimensions of x but the last"},
+               {"hidden", "", "The last dimension of x"},
+               {"weight", "true", "Scale by a weight"},
+               {"bias", "false", "Add a bias"},
+               {"residual", "false", "Add a residual to x, and write the sum too"},
+               {"zero_centred_weight", "false", "1 + weight takes the place of weight"},
+               {"eps", eps, "Added to the mean square"},
+               {"weight_dtype", "dtype", "f32, f16 or bf16; of the bias too"},
+               {"residual_dtype", "dtype", "f32 or that of x"},
+               {"dtype", "bf16", "f32, f16 or bf16"},
+               {"x1", "false", "Add a second input to x"},
+               {"weight1", "false", "Write a second output, scaled by a weight of its own"},
+               {"bias1", "false", "Add a bias to the second output"},
+               {"dropout_mask", "false", "Write which elements dropout keeps"},
+               {"y_dtype", "dtype", "Of the output: that of x, or e4m3 or i8, with a scale for each row"},
+               {"y_scale", "false", "One scale of a quantised output instead"}},
+      .inputs = {{"x", "The input [..., hidden]"},
+                 {"weight", "The weight [hidden]; without it there is no scaling", Input::Type::own},
+                 {"bias", "The bias [hidden]", Input::Type::own},
+                 {"residual", "What is added to x first", Input::Type::own},
+                 {"x1", "The second input, of the shape of x"},
+                 {"weight1", "The weight [hidden] of the second output", Input::Type::own},
+                 {"bias1", "The bias [hidden] of the second output", Input::Type::own},
+                 {"y_scale", "The scale [1] of a quantised output", Input::Type::f32}},
+      .outputs = {{"out", "The output"},
+                  {"residual_out", "What is normalised, where that is not x"},
+                  {"out1", "The second output"},
+                  {"dropout_mask", "Which elements of x dropout keeps"},
+                  {"dropout_mask1", "Which elements of x1 dropout keeps"},
+                  {"y_row_scale", "The scales [rows] of a quantised output"},
+                  {"y1_row_scale", "The scales [rows] of a quantised second output"}},
+      .random = {"rows", "hidden"},
+      .random_default = "4096x8192",
+      .cases = row_cases(),
+      .read_files = [](const Files& files, bool random,
+                       nlohmann::ordered_json& shape) { read_rows("x", files, random, shape); },
+      .parse = parse<Norm>};
   for (const Key& key : norm_feature_keys()) op.keys.push_back(key);
   for (const Input& input : norm_feature_inputs()) op.inputs.push_back(input);
   return op;
@@ -201,11 +205,13 @@ Operator norm_operator(const char* name, const char* summary, const char* eps) {
 }  // namespace
 
 Operator rms_norm_operator() {
-  return norm_operator<RmsNorm>("rms_norm", "RMS norm of rows, with sums, dropout, gates, quantised outputs", "1e-6");
+  return norm_operator<RmsNorm>("rms_norm", "RMS norm of rows, with sums, dropout, gates, quantised outputs",
+                                "1e-6");
 }
 
 Operator layer_norm_operator() {
-  return norm_operator<LayerNorm>("layer_norm", "Layer norm of rows, with sums, dropout, gates, quantised outputs", "1e-5");
+  return norm_operator<LayerNorm>("layer_norm",
+                                  "Layer norm of rows, with sums, dropout, gates, quantised outputs", "1e-5");
 }
 
 }  // namespace sprue::tools

@@ -68,7 +68,8 @@ std::vector<Check> check(const NormShape& s, bool centred, const Tensors& t) {
   in.eps = s.eps;
   in.centred = centred;
   in.zero_centred_weight = s.zero_centred_weight;
-  const auto dy = t.values("dy"), dresidual_out = t.values("dresidual_out"), dy1 = t.values("dy1"), x = t.values("x");
+  const auto dy = t.values("dy"), dresidual_out = t.values("dresidual_out"), dy1 = t.values("dy1"),
+             x = t.values("x");
   const reference::NormUpstream upstream{.dy = dy, .dresidual_out = dresidual_out, .dy1 = dy1, .x = x};
   const auto truth = reference::norm_backward(in, upstream);
   const auto naive = reference::naive_norm_backward(in, upstream, s.dtype);
@@ -116,8 +117,7 @@ Case parse(const Shape& shape) {
                               s.weight ? "" : ", no weight", s.dweight == s.weight ? "" : ", no dweight",
                               s.zero_centred_weight ? ", zero-centred weight" : "", s.dbias ? ", dbias" : "",
                               s.dresidual_out ? ", dresidual_out" : "", s.dresidual ? ", dresidual" : "",
-                              s.dx1 ? ", dx1" : "", s.features.print(),
-                              name_of(s.dtype)),
+                              s.dx1 ? ", dx1" : "", s.features.print(), name_of(s.dtype)),
           .dtype = s.dtype,
           .call = [s](Tensors& t) { return make_call<Norm>(s, t); },
           .check = [s](const Tensors& t) { return check(s, kCentred, t); }};
@@ -126,53 +126,53 @@ Case parse(const Shape& shape) {
 template <class Norm>
 Operator norm_operator(const char* name, const char* summary, const char* eps) {
   Operator op = {.name = name,
-          .summary = summary,
-          .keys = {{"rows", "", "All dimensions of dy but the last"},
-                   {"hidden", "", "The last dimension of dy"},
-                   {"weight", "true", "The forward call scaled by a weight"},
-                   {"dweight", "true", "Write the gradient of the weight, where there is one"},
-                   {"dbias", "false", "Write the gradient of the bias"},
-                   {"dresidual_out", "false", "Add the gradient of residual_out"},
-                   {"dresidual", "false", "Write dx in the residual's dtype too"},
-                   {"zero_centred_weight", "false", "1 + weight takes the place of weight"},
-                   {"eps", eps, "Added to the mean square"},
-                   {"weight_dtype", "dtype", "f32, f16 or bf16; of dweight and dbias too"},
-                   {"residual_dtype", "dtype", "f32 or that of dy"},
-                   {"dtype", "bf16", "f32, f16 or bf16"},
-                   {"bias", "false", "A gate after the norm multiplied a bias, too"},
-                   {"weight1", "false", "There was a second output"},
-                   {"dx1", "false", "Write the gradient of x1"},
-                   {"x", "false", "Write the gradient of column_scale, which needs x"}},
-          .inputs = {{"dy", "The gradient of the output [..., hidden]"},
-                     {"z", "What was normalised [..., hidden]"},
-                     {"weight", "The weight [hidden] of the forward call", Input::Type::own},
-                     {"dresidual_out", "The gradient of residual_out", Input::Type::own},
-                     {"bias", "The bias [hidden] of the forward call", Input::Type::own},
-                     {"dy1", "The gradient of the second output"},
-                     {"weight1", "The weight [hidden] of the second output", Input::Type::own},
-                     {"bias1", "The bias [hidden] of the second output", Input::Type::own},
-                     {"x", "The input of the forward call"}},
-          .outputs = {{"dx", "The gradient of x"},
-                      {"dweight", "The gradient of the weight"},
-                      {"dbias", "The gradient of the bias"},
-                      {"dresidual", "The gradient of the residual"},
-                      {"dx1", "The gradient of x1"},
-                      {"dgate", "The gradient of the gate"},
-                      {"dweight1", "The gradient of the second weight"},
-                      {"dbias1", "The gradient of the second bias"},
-                      {"dcolumn_scale", "The gradient of column_scale"}},
-          .random = {"rows", "hidden"},
-          .random_default = "4096x8192",
-          .cases = row_cases(),
-          .read_files =
-              [](const Files& files, bool random, nlohmann::ordered_json& shape) {
-                read_rows("dy", files, random, shape);
-                if (random) return;
-                needed(files, "z");
-                if (files.contains("weight1")) needed(files, "dy1");
-                if (files.contains("weight1") && files.contains("bias")) needed(files, "bias1");
-              },
-          .parse = parse<Norm>};
+                 .summary = summary,
+                 .keys = {{"rows", "", "All dimensions of dy but the last"},
+                          {"hidden", "", "The last dimension of dy"},
+                          {"weight", "true", "The forward call scaled by a weight"},
+                          {"dweight", "true", "Write the gradient of the weight, where there is one"},
+                          {"dbias", "false", "Write the gradient of the bias"},
+                          {"dresidual_out", "false", "Add the gradient of residual_out"},
+                          {"dresidual", "false", "Write dx in the residual's dtype too"},
+                          {"zero_centred_weight", "false", "1 + weight takes the place of weight"},
+                          {"eps", eps, "Added to the mean square"},
+                          {"weight_dtype", "dtype", "f32, f16 or bf16; of dweight and dbias too"},
+                          {"residual_dtype", "dtype", "f32 or that of dy"},
+                          {"dtype", "bf16", "f32, f16 or bf16"},
+                          {"bias", "false", "A gate after the norm multiplied a bias, too"},
+                          {"weight1", "false", "There was a second output"},
+                          {"dx1", "false", "Write the gradient of x1"},
+                          {"x", "false", "Write the gradient of column_scale, which needs x"}},
+                 .inputs = {{"dy", "The gradient of the output [..., hidden]"},
+                            {"z", "What was normalised [..., hidden]"},
+                            {"weight", "The weight [hidden] of the forward call", Input::Type::own},
+                            {"dresidual_out", "The gradient of residual_out", Input::Type::own},
+                            {"bias", "The bias [hidden] of the forward call", Input::Type::own},
+                            {"dy1", "The gradient of the second output"},
+                            {"weight1", "The weight [hidden] of the second output", Input::Type::own},
+                            {"bias1", "The bias [hidden] of the second output", Input::Type::own},
+                            {"x", "The input of the forward call"}},
+                 .outputs = {{"dx", "The gradient of x"},
+                             {"dweight", "The gradient of the weight"},
+                             {"dbias", "The gradient of the bias"},
+                             {"dresidual", "The gradient of the residual"},
+                             {"dx1", "The gradient of x1"},
+                             {"dgate", "The gradient of the gate"},
+                             {"dweight1", "The gradient of the second weight"},
+                             {"dbias1", "The gradient of the second bias"},
+                             {"dcolumn_scale", "The gradient of column_scale"}},
+                 .random = {"rows", "hidden"},
+                 .random_default = "4096x8192",
+                 .cases = row_cases(),
+                 .read_files =
+                     [](const Files& files, bool random, nlohmann::ordered_json& shape) {
+                       read_rows("dy", files, random, shape);
+                       if (random) return;
+                       needed(files, "z");
+                       if (files.contains("weight1")) needed(files, "dy1");
+                       if (files.contains("weight1") && files.contains("bias")) needed(files, "bias1");
+                     },
+                 .parse = parse<Norm>};
   for (const Key& key : norm_feature_keys()) op.keys.push_back(key);
   for (const Input& input : norm_feature_inputs()) op.inputs.push_back(input);
   return op;

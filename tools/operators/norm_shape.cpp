@@ -47,7 +47,9 @@ std::vector<Input> norm_feature_inputs() {
 NormHost::NormHost(const NormFeatures& features, const Tensors& t, const char* x, std::int64_t rows,
                    std::int64_t hidden) {
   values_.reserve(16);  // so that none of them moves
-  const auto values = [&](const char* name) { return std::span<const float>(values_.emplace_back(t.values(name))); };
+  const auto values = [&](const char* name) {
+    return std::span<const float>(values_.emplace_back(t.values(name)));
+  };
   const auto mask = [&](int branch) {
     if (features.dropout.probability == 0) return std::span<const float>();
     return std::span<const float>(

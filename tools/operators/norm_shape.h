@@ -41,7 +41,8 @@ std::vector<Input> norm_feature_inputs();
 
 /// The tensors of a call as the reference wants them; lives as long as `inputs`.
 struct NormHost {
-  NormHost(const NormFeatures& features, const Tensors& t, const char* x, std::int64_t rows, std::int64_t hidden);
+  NormHost(const NormFeatures& features, const Tensors& t, const char* x, std::int64_t rows,
+           std::int64_t hidden);
   NormHost(const NormHost&) = delete;
   NormHost& operator=(const NormHost&) = delete;
 

@@ -110,8 +110,9 @@ NormGradients<Real> backward(const NormInputs& in, const NormUpstream& upstream,
     for (std::size_t c = 0; c < hidden; ++c) {
       n[c] = round((t[c] - s.mean) * s.factor);
       g[c] = 0;
-      const auto output = [&](std::span<const float> dy, std::span<const float> weight, std::span<const float> bias,
-                              std::vector<Real>& dweight, std::vector<Real>& dbias) {
+      const auto output = [&](std::span<const float> dy, std::span<const float> weight,
+                              std::span<const float> bias, std::vector<Real>& dweight,
+                              std::vector<Real>& dbias) {
         Real du = static_cast<Real>(dy[first + c]);
         const Real w = weight_of<Real>(in, weight, c);
         if (gated && !in.gate_first) {
@@ -143,7 +144,8 @@ NormGradients<Real> backward(const NormInputs& in, const NormUpstream& upstream,
         result.dcolumn_scale[c] += summand(unscaled, dz, i, false, round) * upstream.x[i];
     }
   }
-  for (auto* sums : {&result.dweight, &result.dbias, &result.dweight1, &result.dbias1, &result.dcolumn_scale}) {
+  for (auto* sums :
+       {&result.dweight, &result.dbias, &result.dweight1, &result.dbias1, &result.dcolumn_scale}) {
     for (Real& x : *sums) x = round(x);
   }
   return result;
@@ -170,7 +172,8 @@ NormGradients<float> naive_norm_backward(const NormInputs& in, const NormUpstrea
   return backward<float>(in, upstream, [=](float x) { return rounded(x, dtype); });
 }
 
-std::vector<float> norm_dropout_mask(const Dropout& dropout, std::int64_t rows, std::int64_t hidden, int branch) {
+std::vector<float> norm_dropout_mask(const Dropout& dropout, std::int64_t rows, std::int64_t hidden,
+                                     int branch) {
   std::vector<float> mask(static_cast<std::size_t>(rows * hidden), 1);
   if (dropout.probability == 0) return mask;
   const auto kept = std::max(1L, std::lround((1 - dropout.probability) * 65536.0));
@@ -178,9 +181,10 @@ std::vector<float> norm_dropout_mask(const Dropout& dropout, std::int64_t rows, 
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < hidden; ++c) {
       const std::uint64_t place = dropout.offset + static_cast<std::uint64_t>(r * groups + c / 8);
-      const auto words = philox({static_cast<std::uint32_t>(place), static_cast<std::uint32_t>(place >> 32),
-                                 static_cast<std::uint32_t>(branch), 0},
-                                {static_cast<std::uint32_t>(dropout.seed), static_cast<std::uint32_t>(dropout.seed >> 32)});
+      const auto words =
+          philox({static_cast<std::uint32_t>(place), static_cast<std::uint32_t>(place >> 32),
+                  static_cast<std::uint32_t>(branch), 0},
+                 {static_cast<std::uint32_t>(dropout.seed), static_cast<std::uint32_t>(dropout.seed >> 32)});
       const std::uint32_t number = words[static_cast<std::size_t>(c % 8 / 2)] >> 16 * (c % 2) & 0xffff;
       mask[static_cast<std::size_t>(r * hidden + c)] = number < kept ? 1 : 0;
     }
