@@ -9,7 +9,7 @@
 //   z                         [rows..., kHidden]  z_scalar: what was normalised
 //   dresidual_out, dresidual  [rows..., kHidden]  residual_scalar; may be the same
 //   weight                    [kHidden]           weight_scalar
-//   dweight_rows, dbias_rows  [blocks, kHidden]   f32; norm_backward_sum sums them
+//   dweight_rows, dbias_rows  [blocks, kHidden]   f32; column_sums adds them up
 //
 // Sums are f32, in an order that depends on the number of rows and blocks alone. A block, or a cluster of
 // kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it, the row that is

@@ -1,5 +1,5 @@
 // norm_backward: check → specialise → launch. The kernels are kernel_templates/norm/norm_backward.cu and,
-// where sums over rows are wanted, norm_backward_sum.cu.
+// where sums over rows are wanted, kernel_templates/reduce/column_sums.cu.
 #include "ops/norm_backward.h"
 
 #include <algorithm>
@@ -7,18 +7,18 @@
 #include <optional>
 
 #include "driver/device.h"
+#include "ops/column_sums.h"
 #include "ops/norm_check.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
-#include "runtime/workspace.h"
 
 namespace sprue {
 namespace {
 
 constexpr std::int64_t kMaxHidden = 131072;  // what a cluster's registers hold of a row
-constexpr char kKernel[] = "norm_backward", kSumKernel[] = "norm_backward_sum";
+constexpr char kKernel[] = "norm_backward";
 
-/// The kernels' arguments, as the templates declare them.
+/// The kernel's one argument, as the template declares it.
 struct NormBackwardParams {
   void* dx;
   const void *dy, *z, *dresidual_out;
@@ -29,12 +29,6 @@ struct NormBackwardParams {
   ops::RowStrides strides[5];
   float eps;
 };
-struct SumParams {
-  void* sums[2];
-  const float* rows[2];
-  int blocks, columns;
-};
-
 struct Views {
   explicit Views(const NormBackward& args)
       : dx("dx", args.dx),
@@ -69,8 +63,8 @@ void check(const NormBackward& args, const Views& views, bool with_data) {
   const ops::ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
   ops::check_rows(op, dy, with_data);
   const std::int64_t hidden = dy.extent(dy.extents.rank - 1);
-  SPRUE_CHECK(op, hidden <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}", kMaxHidden,
-              hidden);
+  SPRUE_CHECK(op, hidden <= kMaxHidden, "hidden, the last extent of dy, must be at most {}, but is {}",
+              kMaxHidden, hidden);
   ops::check_rows_like(op, dx, dy, false, output);
   ops::check_rows_like(op, z, dy, true, input);
   SPRUE_CHECK(op, std::isfinite(args.eps) && args.eps >= 0, "eps must be finite and not negative, but is {}",
@@ -148,10 +142,6 @@ struct Problem {
              {"ALIGNMENT", alignment},
              {"ROW_DIMS", std::int64_t{row_dims}}}};
   }
-  KernelKey sum_key(int device) const {
-    return {kernel_id(kSumKernel), device, {static_cast<std::uint64_t>(weight_type), 0}};
-  }
-  Request sum_request() const { return {kSumKernel, {{"WEIGHT", std::string(name_of(weight_type))}}}; }
 };
 
 Problem specialise(const NormBackward& args, const Views& views, NormBackwardParams& params) {
@@ -198,33 +188,19 @@ void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
   const LoadedKernel& kernel = impl.kernel(problem.key(device), stream, [&] { return problem.request(); });
-  const LoadedKernel* const sum =
-      problem.sums() ? &impl.kernel(problem.sum_key(device), stream, [&] { return problem.sum_request(); })
-                     : nullptr;
+  std::optional<ops::ColumnSums> sums;
+  if (problem.sums()) sums.emplace(impl, problem.weight_type, device, stream);
 
   const std::int64_t groups = params.rows == 0 ? 0 : count_groups(kernel, params.rows);
-  const int outputs = problem.has_dweight + problem.has_dbias;
-  const Workspace workspace(impl.options().allocator,
-                            static_cast<std::size_t>(outputs * groups * problem.hidden) * sizeof(float),
-                            stream);
-  auto* const rows = static_cast<float*>(workspace.data());
-  params.dweight_rows = rows;
-  params.dbias_rows = rows + (problem.has_dweight ? groups * problem.hidden : 0);
+  if (sums) {
+    sums->allocate(args.dweight, args.dbias, groups, problem.hidden);
+    params.dweight_rows = sums->rows(0);
+    params.dbias_rows = sums->rows(1);
+  }
   if (groups != 0) {
     impl.launch(kernel, static_cast<unsigned>(groups * kernel.launch.blocks_per_row), stream, &params);
   }
-  if (sum == nullptr) return;
-  SumParams sums{{}, {}, static_cast<int>(groups), static_cast<int>(problem.hidden)};
-  int output = 0;
-  const auto add = [&](bool wanted, void* target, const float* source) {
-    if (!wanted) return;
-    sums.sums[output] = target;
-    sums.rows[output++] = source;
-  };
-  add(problem.has_dweight, args.dweight.data, params.dweight_rows);
-  add(problem.has_dbias, args.dbias.data, params.dbias_rows);
-  impl.launch(*sum, ops::grid_size(args.op, problem.hidden, sum->launch.rows_per_block, outputs), stream,
-              &sums);
+  if (sums) sums->launch(args.op);
 }
 
 KernelInfo prepare(Runtime& runtime, const NormBackward& args) {
@@ -233,7 +209,7 @@ KernelInfo prepare(Runtime& runtime, const NormBackward& args) {
   NormBackwardParams params = parameters(args);
   const Problem problem = specialise(args, views, params);
   const int device = driver::current_device();
-  if (problem.sums()) runtime.impl().prepare(problem.sum_key(device), problem.sum_request());
+  if (problem.sums()) ops::ColumnSums::prepare(runtime.impl(), problem.weight_type, device);
   return runtime.impl().prepare(problem.key(device), problem.request());
 }
 
