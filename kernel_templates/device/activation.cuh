@@ -38,10 +38,14 @@ __device__ __forceinline__ Activated activate(float x, float negative_slope) {
   // Beyond 20 both kinds of gelu are 0 or x; what decays is computed of an x that does not overflow.
   const float near = x < -20.0f ? -20.0f : x > 20.0f ? 20.0f : x;
   if constexpr (kFunction == Function::gelu) {
+    // erfc(z) = p(t) exp(-z^2) with t = 1 / (1 + 0.3275911 z), to 1.5e-7: Abramowitz & Stegun 1964, 7.1.26.
     constexpr float kInverseSqrt2 = 0.70710678f, kInverseSqrt2Pi = 0.39894228f;
-    const float half = fmaf(0.5f, erff(near * kInverseSqrt2), 0.5f);
-    const float density = kInverseSqrt2Pi * exp2_approx(near * near * (-0.5f * kLog2E));
-    return {x * half, fmaf(near, density, half)};
+    const float t = __fdividef(1.0f, fmaf(0.3275911f * kInverseSqrt2, fabsf(near), 1.0f));
+    const float p = fmaf(fmaf(fmaf(fmaf(1.061405429f, t, -1.453152027f), t, 1.421413741f), t, -0.284496736f),
+                         t, 0.254829592f);
+    const float power = exp2_approx(near * near * (-0.5f * kLog2E)), tail = 0.5f * p * t * power;
+    const float half = near < 0.0f ? tail : 1.0f - tail;
+    return {x * half, fmaf(near, kInverseSqrt2Pi * power, half)};
   } else {
     constexpr float kScale = 0.79788456f, kCubic = 0.044715f;  // sqrt(2 / pi)
     const float square = near * near, inner = kScale * near * fmaf(kCubic, square, 1.0f);
