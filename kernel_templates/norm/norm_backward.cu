@@ -15,7 +15,7 @@
 //   dresidual_out, dresidual  [rows..., kHidden]  residual_scalar; may be the same
 //   weight, bias              [kHidden]           weight_scalar
 //   mask, mask1               [rows..., kHidden]  u8: not 0 where dropout kept x, x1
-//   sum_rows[.]               [blocks, kHidden]   f32; norm_backward_sum sums them
+//   sum_rows[.]               [blocks, kHidden]   f32; column_sums adds them up
 //
 // All else is as in norm_forward. Sums are f32, in an order that depends on the number of rows and blocks alone. A
 // block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it,

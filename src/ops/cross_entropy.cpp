@@ -1,5 +1,7 @@
 // cross_entropy: check → launch. The kernels are kernel_templates/cross_entropy/cross_entropy_forward.cu and,
 // for means, sums and bad_labels, cross_entropy_sum.cu.
+#include <iterator>
+
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_forward.h"
 #include "ops/cross_entropy_loss.h"
@@ -24,10 +26,9 @@ void check(const CrossEntropy& args, bool with_data) {
   if (bad_labels.given()) ops::check_bad_labels(kOp, bad_labels, with_data);
   if (dlogits.given()) ops::check_dlogits(kOp, dlogits, logits, with_data);
   const ops::View* const outputs[] = {&loss, &z_loss, &lse, &bad_labels, &dlogits};
-  for (const ops::View* output : outputs) {
-    for (const ops::View* other : outputs) {
-      if (output < other) ops::check_apart(kOp, *output, *other);
-    }
+  for (auto a = std::begin(outputs); a != std::end(outputs); ++a) {
+    const ops::View* const output = *a;
+    for (auto b = a + 1; b != std::end(outputs); ++b) ops::check_apart(kOp, *output, **b);
     if (output != &dlogits) ops::check_apart(kOp, *output, logits);
     ops::check_apart(kOp, *output, labels);
     ops::check_apart(kOp, *output, precomputed_lse);

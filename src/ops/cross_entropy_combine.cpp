@@ -1,6 +1,8 @@
 // cross_entropy_combine: check → specialise → launch. The kernels are
 // kernel_templates/cross_entropy/cross_entropy_combine.cu and, for means, sums and bad_labels,
 // cross_entropy_sum.cu.
+#include <iterator>
+
 #include "driver/device.h"
 #include "ops/cross_entropy_check.h"
 #include "ops/cross_entropy_loss.h"
@@ -51,10 +53,9 @@ void check(const CrossEntropyCombine& args, bool with_data) {
   if (lse.given()) ops::check_per_row(kOp, lse, labels, {.output = true, .with_data = with_data});
   if (bad_labels.given()) ops::check_bad_labels(kOp, bad_labels, with_data);
   const ops::View* const outputs[] = {&loss, &z_loss, &lse, &bad_labels};
-  for (const ops::View* output : outputs) {
-    for (const ops::View* other : outputs) {
-      if (output < other) ops::check_apart(kOp, *output, *other);
-    }
+  for (auto a = std::begin(outputs); a != std::end(outputs); ++a) {
+    const ops::View* const output = *a;
+    for (auto b = a + 1; b != std::end(outputs); ++b) ops::check_apart(kOp, *output, **b);
     ops::check_apart(kOp, *output, partials);
     ops::check_apart(kOp, *output, labels);
   }

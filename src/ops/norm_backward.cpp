@@ -1,21 +1,22 @@
 // norm_backward: check → specialise → launch. The kernels are kernel_templates/norm/norm_backward.cu and,
-// where sums over rows are wanted, norm_backward_sum.cu.
+// where sums over rows are wanted, kernel_templates/reduce/column_sums.cu.
 #include "ops/norm_backward.h"
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "driver/device.h"
+#include "ops/column_sums.h"
 #include "ops/norm_backward_check.h"
 #include "ops/norm_dropout.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
-#include "runtime/workspace.h"
 
 namespace sprue {
 namespace {
 
-constexpr char kKernel[] = "norm_backward", kSumKernel[] = "norm_backward_sum";
+constexpr char kKernel[] = "norm_backward";
 
 /// Tensors with rows, in the order of their strides.
 enum RowTensor {
@@ -37,7 +38,7 @@ enum RowTensor {
   kRowTensors
 };
 
-/// The kernels' arguments, as the templates declare them.
+/// The kernel's one argument, as the template declares it.
 struct NormBackwardParams {
   void* dx;
   const void *dy[2], *z, *dresidual_out;
@@ -55,11 +56,6 @@ struct NormBackwardParams {
   std::uint32_t kept_of_65536;
   float x_factor, x1_factor;
   float eps;
-};
-struct SumParams {
-  void* sums[2];
-  const float* rows[2];
-  int blocks, columns;
 };
 
 NormBackwardParams parameters(const NormBackward& args, const NormBackwardViews& views) {
@@ -188,10 +184,6 @@ struct Problem {
              {"ALIGNMENT", alignment},
              {"ROW_DIMS", std::int64_t{row_dims}}}};
   }
-  KernelKey sum_key(int device, DType type) const {
-    return {kernel_id(kSumKernel), device, {static_cast<std::uint64_t>(type), 0}};
-  }
-  Request sum_request(DType type) const { return {kSumKernel, {{"WEIGHT", std::string(name_of(type))}}}; }
 };
 
 Problem specialise(const NormBackward& args, const NormBackwardViews& v, NormBackwardParams& params) {
@@ -239,32 +231,18 @@ std::int64_t count_groups(const LoadedKernel& kernel, std::int64_t rows) {
   return std::clamp<std::int64_t>(at_once, 1, std::max<std::int64_t>(most, 1));
 }
 
-/// Gradients of one dtype, whose parts lie `rows` after another: `count` of them, two at most in a launch.
-struct Sums {
-  DType dtype;
-  void* targets[2];
-  int count = 0;
-
-  void add(const Tensor& target) {
-    if (!ops::given(target)) return;
-    dtype = target.dtype;
-    targets[count++] = target.data;
-  }
+/// The gradients that are sums over rows, two of one dtype at a time.
+struct SumPair {
+  Tensor first, second;
 };
-
-/// In the order in which norm_backward leaves their parts.
-std::array<Sums, 3> sums_of(const NormBackward& args) {
-  std::array<Sums, 3> sums{};
-  sums[0].add(args.dweight);
-  sums[0].add(args.dweight1);
-  sums[1].add(args.dbias);
-  sums[1].add(args.dbias1);
-  sums[2].add(args.dcolumn_scale);
-  if (sums[0].count == 1 && sums[1].count == 1) {
-    sums[0].add(args.dbias);
-    sums[1].count = 0;
-  }
-  return sums;
+std::array<SumPair, 3> sums_of(const NormBackward& args) {
+  return {{{args.dweight, args.dbias}, {args.dweight1, args.dbias1}, {args.dcolumn_scale, {}}}};
+}
+bool wanted(const SumPair& pair) {
+  return ops::given(pair.first) || ops::given(pair.second);
+}
+DType type_of(const SumPair& pair) {
+  return ops::given(pair.first) ? pair.first.dtype : pair.second.dtype;
 }
 
 }  // namespace
@@ -279,36 +257,30 @@ void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
   const LoadedKernel& kernel = impl.kernel(problem.key(device), stream, [&] { return problem.request(); });
-  const std::array<Sums, 3> all_sums = sums_of(args);
-  std::array<const LoadedKernel*, 3> sum_kernels{};
-  for (std::size_t i = 0; i < all_sums.size(); ++i) {
-    const Sums& sums = all_sums[i];
-    if (sums.count != 0)
-      sum_kernels[i] = &impl.kernel(problem.sum_key(device, sums.dtype), stream,
-                                    [&] { return problem.sum_request(sums.dtype); });
+  const std::array<SumPair, 3> pairs = sums_of(args);
+  std::array<std::optional<ops::ColumnSums>, 3> sums;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (wanted(pairs[i])) sums[i].emplace(impl, type_of(pairs[i]), device, stream);
   }
 
   const std::int64_t groups = params.rows == 0 ? 0 : count_groups(kernel, params.rows);
-  const std::int64_t part = groups * problem.hidden;
-  const Workspace workspace(impl.options().allocator,
-                            static_cast<std::size_t>(problem.sums() * part) * sizeof(float), stream);
-  const float* rows = static_cast<float*>(workspace.data());
-  for (int i = 0; i < problem.sums(); ++i)
-    params.sum_rows[i] = static_cast<float*>(workspace.data()) + i * part;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (sums[i]) sums[i]->allocate(pairs[i].first, pairs[i].second, groups, problem.hidden);
+  }
+  int rows = 0;
+  const auto add_rows = [&](std::size_t pair, int target, bool given) {
+    if (given) params.sum_rows[rows++] = sums[pair]->rows(target);
+  };
+  add_rows(0, 0, problem.has_dweight);
+  add_rows(1, 0, problem.has_dweight && problem.two_outputs);
+  add_rows(0, 1, problem.has_dbias);
+  add_rows(1, 1, problem.has_dbias && problem.two_outputs);
+  add_rows(2, 0, problem.has_dcolumn_scale);
   if (groups != 0) {
     impl.launch(kernel, static_cast<unsigned>(groups * kernel.launch.blocks_per_row), stream, &params);
   }
-  for (std::size_t i = 0; i < all_sums.size(); ++i) {
-    if (sum_kernels[i] == nullptr) continue;
-    const Sums& sums = all_sums[i];
-    SumParams sum_params{{sums.targets[0], sums.targets[1]},
-                         {rows, rows + part},
-                         static_cast<int>(groups),
-                         static_cast<int>(problem.hidden)};
-    impl.launch(*sum_kernels[i],
-                ops::grid_size(args.op, problem.hidden, sum_kernels[i]->launch.rows_per_block, sums.count),
-                stream, &sum_params);
-    rows += sums.count * part;
+  for (auto& pair : sums) {
+    if (pair) pair->launch(args.op);
   }
 }
 
@@ -318,9 +290,8 @@ KernelInfo prepare(Runtime& runtime, const NormBackward& args) {
   NormBackwardParams params = parameters(args, views);
   const Problem problem = specialise(args, views, params);
   const int device = driver::current_device();
-  for (const Sums& sums : sums_of(args)) {
-    if (sums.count != 0)
-      runtime.impl().prepare(problem.sum_key(device, sums.dtype), problem.sum_request(sums.dtype));
+  for (const SumPair& pair : sums_of(args)) {
+    if (wanted(pair)) ops::ColumnSums::prepare(runtime.impl(), type_of(pair), device);
   }
   return runtime.impl().prepare(problem.key(device), problem.request());
 }

@@ -1,5 +1,5 @@
 // What rms_norm_backward and layer_norm_backward have in common: the kernels norm_backward and
-// norm_backward_sum.
+// column_sums.
 #pragma once
 
 #include "sprue/ops/norm.h"

@@ -76,7 +76,7 @@ TEST_CASE("cases: what is wrong is refused by name") {
                     Contains("f32, f16 or bf16, but is 'fp8'"));
   CHECK_THROWS_WITH(parse("rms_norm", "rows"), Contains("key=value"));
   CHECK_THROWS_WITH(find_operator("softmaxx"),
-                    Contains("one of attention, attention_backward, ") && Contains("but is 'softmaxx'"));
+                    Contains("one of activation, activation_backward, ") && Contains("but is 'softmaxx'"));
   CHECK_THROWS_WITH(parse_case(find_operator("rms_norm"), nlohmann::ordered_json::array()),
                     Contains("must be an object"));
 }

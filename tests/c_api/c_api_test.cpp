@@ -166,6 +166,44 @@ TEST_CASE("attention_backward from C: its members reach the operator") {
   CHECK_THAT(message(), Contains("workspace must have at least 256 bytes, but has 8"));
 }
 
+TEST_CASE("activation from C: each member reaches the operator") {
+  const Handle handle;
+  const std::int64_t shape[] = {0, 64}, other[] = {0, 63}, column[] = {64};
+  const auto tensor = [](std::uintptr_t data, int rank, const std::int64_t* extents, int dtype = SPRUE_BF16) {
+    sprue_tensor t;
+    REQUIRE(sprue_tensor_init(&t, reinterpret_cast<void*>(data << 20), dtype, rank, extents, nullptr) == SPRUE_OK);
+    return t;
+  };
+  sprue_activation_args args = {};
+  args.struct_size = sizeof args;
+  args.y = tensor(1, 2, shape);
+  args.x = tensor(2, 2, shape);
+  args.function = SPRUE_GELU_TANH;
+  CHECK(sprue_activation(handle.runtime, &args, nullptr) == SPRUE_OK);
+  args.gate_bias = tensor(5, 1, column);
+  CHECK(sprue_prepare_activation(handle.runtime, &args) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[activation] gate_bias must not be given without a gate, but is [64]");
+  args.gate = tensor(3, 2, shape);
+  args.bias = tensor(4, 1, column, SPRUE_F32);
+  CHECK(sprue_activation(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[activation] gate_bias must have the dtype of bias, f32, but has bf16");
+  args.function = 8;
+  CHECK(sprue_activation(handle.runtime, &args, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "args.function must be a sprue_activation_function, 0 to 7, but is 8");
+
+  sprue_activation_backward_args backward = {};
+  backward.struct_size = sizeof backward;
+  backward.dx = backward.dy = args.y;
+  backward.x = args.x;
+  CHECK(sprue_activation_backward(handle.runtime, &backward, nullptr) == SPRUE_OK);
+  backward.gate = args.gate;
+  CHECK(sprue_prepare_activation_backward(handle.runtime, &backward) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[activation_backward] dgate must be given if and only if gate is, but gate is given");
+  backward.dgate = tensor(6, 2, other);
+  CHECK(sprue_activation_backward(handle.runtime, &backward, nullptr) == SPRUE_ERROR_ARGUMENT);
+  CHECK(message() == "[activation_backward] dgate must have the shape of dy, [0, 64], but has [0, 63]");
+}
+
 TEST_CASE("softmax from C: each member reaches the operator") {
   const Handle handle;
   const std::int64_t shape[] = {0, 4, 64}, other[] = {0, 4, 63};

@@ -233,7 +233,21 @@ std::vector<Values> problems_of(const std::string& kernel) {
             with(norm(backward ? "f32" : "bf16", "f32", 4096, 4), all),
             with(norm("bf16", "bf16", 16384, 8), all)};
   }
-  if (kernel == "norm_backward_sum") return {{{"WEIGHT", std::string("bf16")}}};
+  if (kernel == "column_sums") return {{{"SCALAR", std::string("bf16")}}};
+  if (kernel == "activation_forward" || kernel == "activation_backward") {
+    std::vector<Values> problems;
+    for (const char* function : {"gelu", "gelu_tanh", "silu"}) {
+      problems.push_back({{"SCALAR", std::string("bf16")},
+                          {"FUNCTION", std::string(function)},
+                          {"GATED", function != std::string("gelu")},
+                          {"MOST_COLUMNS", std::int64_t{1024}}});
+    }
+    Values all{{"SCALAR", std::string("f32")}, {"FUNCTION", std::string("gelu")}, {"GATED", true},
+               {"BIAS", std::string("bf16")}, {"MOST_COLUMNS", std::int64_t{64}}, {"ROW_DIMS", std::int64_t{2}}};
+    if (kernel == "activation_backward") all.merge(Values{{"HAS_DBIAS", true}, {"HAS_DGATE_BIAS", true}});
+    problems.push_back(all);
+    return problems;
+  }
   if (kernel == "rope") {
     const auto rope = [](const char* scalar, int head_dim, int rotary_dim, int vec, bool more) {
       return Values{{"SCALAR", std::string(scalar)},

@@ -50,6 +50,9 @@ struct Sample {
 
 /// At least one of each operator.
 const std::vector<Sample> samples = {
+    {"activation --random 5x120 --function gelu --bias"},
+    {"activation --random 5x33 --gate --dtype f32"},
+    {"activation_backward --random 5x120 --gate --bias --dbias --function gelu_tanh", 4},
     {"attention --random 2x33x4x64 --causal --kv-heads 2", 2},
     {"attention --random 1x33x2x64 --alibi --sinks --bias --softcap 20 --window-left 9", 2},
     {"attention --random 3x17x2x64 --lengths 5,17,3 --lengths-k 40,17,33 --page-size 16", 2},

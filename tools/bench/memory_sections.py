@@ -126,6 +126,33 @@ def rope(case, dtype):
     return Work("rope", inputs, {"y": inputs["x"]}, function)
 
 
+def activation(case, dtype):
+    import torch.nn.functional as F
+
+    hidden, function = case
+    members = {"function": {"silu": 5, "gelu": 6, "swiglu": 5, "geglu": 6}[function]}
+    f = F.silu if members["function"] == 5 else F.gelu
+    if function.endswith("glu"):
+        inputs = rows_of(hidden, dtype, "x", "gate")
+        return Work("activation", inputs, {"y": inputs["x"]}, lambda x, gate: (f(gate) * x,), members, most_error=8e-3)
+    inputs = rows_of(hidden, dtype, "x")
+    return Work("activation", inputs, {"y": inputs["x"]}, lambda x: (f(x),), members)
+
+
+def activation_backward(case, dtype):
+    import torch.nn.functional as F
+
+    hidden, function = case
+    members = {"function": {"silu": 5, "swiglu": 5, "geglu": 6}[function]}
+    f = F.silu if members["function"] == 5 else F.gelu
+    if function.endswith("glu"):
+        inputs = rows_of(hidden, dtype, "x", "gate", "dy")
+        return Work("activation_backward", inputs, {"dx": inputs["x"], "dgate": inputs["x"]},
+                    lambda x, gate: f(gate) * x, members, leaves=("x", "gate"), most_error=1.6e-2)
+    inputs = rows_of(hidden, dtype, "x", "dy")
+    return Work("activation_backward", inputs, {"dx": inputs["x"]}, f, members, leaves=("x",), most_error=8e-3)
+
+
 def softmax(columns, dtype):
     import torch
 
@@ -212,6 +239,10 @@ SECTIONS = {
     "layer_norm": (layer_norm, HIDDEN),
     "layer_norm_backward": (layer_norm_backward, HIDDEN),
     "rope": (rope, ROPE),
+    "activation": (activation, tuple((hidden, f) for f in ("silu", "gelu", "swiglu", "geglu")
+                                     for hidden in (1024, 4096, 14336))),
+    "activation_backward": (activation_backward, tuple((hidden, f) for f in ("silu", "swiglu", "geglu")
+                                                       for hidden in (1024, 4096, 14336))),
     "softmax": (softmax, (*HIDDEN, 131072, 262144)),
     "softmax_backward": (softmax_backward, (*HIDDEN, 131072, 262144)),
     "cross_entropy": (cross_entropy, CLASSES),

@@ -10,6 +10,8 @@
 
 namespace sprue::tools {
 
+Operator activation_operator();
+Operator activation_backward_operator();
 Operator attention_operator();
 Operator attention_backward_operator();
 Operator cross_entropy_operator();
@@ -24,6 +26,8 @@ Operator softmax_backward_operator();
 
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> all = {
+      activation_operator(),
+      activation_backward_operator(),
       attention_operator(),
       attention_backward_operator(),
       cross_entropy_operator(),

@@ -11,6 +11,7 @@
 // described in sprue/error.h.
 #pragma once
 
+#include "sprue/ops/activation.h"
 #include "sprue/ops/attention.h"
 #include "sprue/ops/attention_backward.h"
 #include "sprue/ops/cross_entropy.h"

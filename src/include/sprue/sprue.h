@@ -132,6 +132,7 @@ SPRUE_API int sprue_tensor_init(sprue_tensor* tensor, void* data, int dtype, int
 
 /* ---- Operators: asynchronous on `stream`; sprue_prepare_* only load the kernel, for graph capture ---- */
 
+#include "sprue/c/activation.h"
 #include "sprue/c/attention.h"
 #include "sprue/c/attention_backward.h"
 #include "sprue/c/cross_entropy.h"

@@ -1,8 +1,8 @@
-// sums[0, c] = sum_b rows[b, c] for kOutputs tensors at once: what norm_backward left of the gradients of
-// weight and bias.
+// sums[o][c] = sum_b rows[o][b, c] for one or two tensors o at once: what blocks that walked over rows left of the
+// gradients of weights and biases.
 //
 //   rows[o]  [blocks, columns]  f32
-//   sums[o]  [columns]          weight_scalar
+//   sums[o]  [columns]          scalar
 //
 // Sums are f32, in an order that depends on the number of blocks alone. One block has 32 columns of one
 // output.
@@ -10,7 +10,7 @@
 //% include "device/types.cuh"
 
 // Problem: what is computed. Set by the caller.
-using weight_scalar = device::${WEIGHT};
+using scalar = device::${SCALAR};
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kSlices = ${SLICES};  // of the rows, summed side by side
@@ -20,13 +20,13 @@ using namespace device;
 constexpr int kThreads = 32 * kSlices;
 
 struct Params {
-  weight_scalar* sums[2];
+  scalar* sums[2];
   const float* rows[2];
   int blocks, columns;
 };
 
 extern "C" __global__ void __launch_bounds__(kThreads)
-    norm_backward_sum(const __grid_constant__ Params params) {
+    column_sums(const __grid_constant__ Params params) {
   __shared__ float slices[kSlices][32];
   const int tiles = ceil_div(params.columns, 32);
   const int output = blockIdx.x / tiles, lane = threadIdx.x % 32, slice = threadIdx.x / 32;
@@ -44,5 +44,5 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   sum = 0.0f;
 #pragma unroll
   for (int s = 0; s < kSlices; ++s) sum += slices[s][lane];
-  params.sums[output][column] = from_f32<weight_scalar>(sum);
+  params.sums[output][column] = from_f32<scalar>(sum);
 }
