@@ -1,4 +1,6 @@
 // What comes before and after a norm, alone and together, on the GPU against double precision.
+#include <cmath>
+
 #include "ops/fixture.h"
 #include "ops/norm_case.h"
 #include "support/catch.h"
@@ -82,6 +84,27 @@ TEST_CASE("norms: every two features, strides and alignment", "[gpu][emulated]")
   }
   CHECK(cases.size() < 24);
   check_each(cases);
+}
+
+TEST_CASE("norms: features without rows", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  NormCase c{.shape = {0, 64}, .residual = f32, .column_scale = f32, .dropout = 0.5f, .mask = true};
+  c.gate = Gate::last;
+  c.two_outputs = true;
+  check_each({c, {.shape = {3, 0, 8}, .quantised = DType::e4m3, .x_rows = true, .y_rows = true}});
+}
+
+TEST_CASE("norms: dropout hides NaN", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  DeviceTensor x(f32, {2, 16}), y(f32, {2, 16}), mask(DType::u8, {2, 16});
+  x.write(std::vector<float>(32, NAN));
+  layer_norm(shared_runtime(), {.y = y.tensor(),
+                                .x = x.tensor(),
+                                .dropout = {.probability = 0.9999f, .seed = 1},
+                                .dropout_mask = mask.tensor()});
+  driver::synchronize_device();
+  CHECK(mask.read() == std::vector<float>(32, 0));
+  CHECK(y.read() == std::vector<float>(32, 0));
 }
 
 TEST_CASE("norms: features of rows of every length", "[gpu]") {

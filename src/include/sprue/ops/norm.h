@@ -28,7 +28,7 @@ namespace sprue {
 ///
 /// y may be of dtype e4m3 or i8: then it is y / scale, rounded to nearest even. Either y_scale is given, and values
 /// beyond the range become its ends; or each row has its own, max |y| / 448 (e4m3) or / 127 (i8), which is written to
-/// y_row_scale, and is 0 where the row has nothing above 1e-30.
+/// y_row_scale, and is 0 where the row has nothing above 1e-30. NaN is 0 as i8.
 ///
 /// Rows may be left out, as stochastic depth does, and x and y then have only those that are there: x_rows and y_rows
 /// number them. Where x_rows has n >= 1, row n - 1 of x is added, else nothing; where y_rows has n >= 1, row n - 1 of y
