@@ -69,8 +69,8 @@ constexpr int kWidestBytes =
     larger(larger(sizeof(scalar), sizeof(z_scalar)),
            larger(kHasWeight ? sizeof(weight_scalar) : 1, kHasResidual ? sizeof(residual_scalar) : 1));
 
-//% include "norm/row_vectors.cuh"
-//% include "norm/row_sums.cuh"
+//% include "rows/vectors.cuh"
+//% include "rows/sums.cuh"
 
 constexpr int kUnroll = kKeepsRow ? kVecsPerThread : 2;
 

@@ -52,8 +52,8 @@ __host__ __device__ constexpr int larger(int a, int b) {
 constexpr int kWidestBytes = larger(sizeof(scalar), larger(kHasWeight ? sizeof(weight_scalar) : 1,
                                                                kHasResidual ? sizeof(residual_scalar) : 1));
 
-//% include "norm/row_vectors.cuh"
-//% include "norm/row_sums.cuh"
+//% include "rows/vectors.cuh"
+//% include "rows/sums.cuh"
 
 constexpr int kMaxRegisterValues = kThreads > 384 ? 24576 / kThreads : 64;
 constexpr bool kInRegisters = kVecsPerThread * kVec <= kMaxRegisterValues;

@@ -8,7 +8,7 @@
 
 #include "driver/device.h"
 #include "ops/column_sums.h"
-#include "ops/norm_check.h"
+#include "ops/row_check.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
 
@@ -76,11 +76,8 @@ void check(const NormBackward& args, const Views& views, bool with_data) {
               "dresidual must have the dtype of dresidual_out, {}, but has {}", name_of(dresidual_out.dtype),
               name_of(dresidual.dtype));
 
-  SPRUE_CHECK(op, ops::apart(dx, dy) || ops::same_view(dx, dy),
-              "dx must be dy itself or not overlap it, but they share memory as different views");
-  SPRUE_CHECK(
-      op, ops::apart(dresidual, dresidual_out) || ops::same_view(dresidual, dresidual_out),
-      "dresidual must be dresidual_out itself or not overlap it, but they share memory as different views");
+  ops::check_in_place(op, dx, dy);
+  ops::check_in_place(op, dresidual, dresidual_out);
   for (const ops::View* other : {&z, &weight, &dresidual_out, &dresidual, &dweight, &dbias}) {
     ops::check_apart(op, dx, *other);
   }

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "driver/device.h"
-#include "ops/norm_check.h"
+#include "ops/row_check.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
 
@@ -43,8 +43,7 @@ void check(const NormForward& args, const Views& views, bool with_data) {
   ops::check_rows_like(op, y, x, false, output);
   SPRUE_CHECK(op, std::isfinite(args.eps) && args.eps >= 0, "eps must be finite and not negative, but is {}",
               args.eps);
-  SPRUE_CHECK(op, ops::apart(y, x) || ops::same_view(y, x),
-              "y must be x itself or not overlap it, but they share memory as different views");
+  ops::check_in_place(op, y, x);
   if (weight.given()) ops::check_columns(op, weight, x, input);
   SPRUE_CHECK(op, weight.given() || !args.zero_centred_weight,
               "zero_centred_weight must not be set without a weight, but is");
@@ -60,9 +59,7 @@ void check(const NormForward& args, const Views& views, bool with_data) {
     SPRUE_CHECK(op, residual.given(), "residual_out must not be given without a residual, but is {}",
                 residual_out.extents.print());
     ops::check_rows_like(op, residual_out, residual, false, output);
-    SPRUE_CHECK(
-        op, ops::apart(residual_out, residual) || ops::same_view(residual_out, residual),
-        "residual_out must be residual itself or not overlap it, but they share memory as different views");
+    ops::check_in_place(op, residual_out, residual);
     for (const ops::View* other : {&y, &x, &weight, &bias}) ops::check_apart(op, residual_out, *other);
   }
   for (const ops::View* other : {&weight, &bias, &residual}) ops::check_apart(op, y, *other);

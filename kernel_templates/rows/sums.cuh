@@ -1,4 +1,4 @@
-// Sums over the threads that share a row. Included by a kernel of the norm family below its constants: uses
+// Sums over the threads that share a row. Included by kernels below their constants: uses
 // kThreads, kThreadsPerRow and kCluster.
 #pragma once
 
