@@ -21,7 +21,7 @@ constexpr device::Function kFunction = device::Function::${FUNCTION};
 constexpr bool kGated = ${GATED};
 constexpr bool kHasDbias = ${HAS_DBIAS};
 constexpr bool kHasDgateBias = ${HAS_DGATE_BIAS};
-constexpr int kMostColumns = ${MOST_COLUMNS};  // of a row; rows of more have this many or more
+constexpr int kMostColumns = ${MOST_COLUMNS};  // rounded up to a power of two; 1024: or more
 constexpr int kAlignment = ${ALIGNMENT};  // elements, of which columns and every address and row stride are multiples
 constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 
@@ -32,25 +32,7 @@ constexpr int kRowsAtOnce = ${ROWS_AT_ONCE};  // of a thread, loaded together
 
 using namespace device;
 
-constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
-constexpr bool kHasBias = is_given<bias_scalar>;
-constexpr int kHidden = kMostColumns, kCluster = 1;  // as norm/row_vectors.cuh calls them
-constexpr int kWidestBytes = kHasBias && sizeof(bias_scalar) > sizeof(scalar) ? sizeof(bias_scalar) : sizeof(scalar);
-
-//% include "norm/row_vectors.cuh"
-
-using Vector = Vec<scalar, kVec>;
-constexpr int kStep = kRowsPerBlock * kRowsAtOnce;  // rows of a block's round
-
-// The template parameter stands for bias_scalar.
-template <class Bias>
-__device__ __forceinline__ Values bias_of(const Bias* bias, i64 column) {
-  Values values{};
-  if constexpr (is_given<Bias>) {
-    if (bias != nullptr) values = load_values(bias + column);
-  }
-  return values;
-}
+//% include "activation/columns.cuh"
 
 constexpr bool kSums = kHasDbias || kHasDgateBias;
 static_assert(kGated || !kHasDgateBias, "there is no gate");
@@ -63,8 +45,9 @@ struct Params {
   i64 rows;
   i64 extent[5];
   RowStrides strides[5];  // dx, dgate, dy, x, gate
-  i64 columns, tiles;     // tiles of kThreadsPerRow vectors in a row
-  i64 blocks;             // that share the rows of a tile
+  i64 columns;
+  int tiles;   // of kThreadsPerRow vectors in a row
+  int blocks;  // that share the rows of a tile
   float negative_slope;
 };
 
@@ -92,7 +75,7 @@ __device__ __forceinline__ void write_sums(const Values& mine, float* row, bool 
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads) activation_backward(const __grid_constant__ Params params) {
-  const i64 vector = blockIdx.x % params.tiles * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
+  const i64 vector = static_cast<i64>(blockIdx.x % params.tiles) * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
   const bool in_row = vector * kVec < params.columns;
   const i64 column = in_row ? vector * kVec : 0, block = blockIdx.x / params.tiles;
   const Values bias = bias_of(params.bias, column), gate_bias = bias_of(params.gate_bias, column);
@@ -100,7 +83,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) activation_backward(const
 
 #pragma unroll 1
   for (i64 first = block * kStep + threadIdx.x / kThreadsPerRow; first < params.rows;
-       first += params.blocks * kStep) {
+       first += static_cast<i64>(params.blocks) * kStep) {
     // Loads under no condition can be issued together: of what there is not, another row is loaded.
     Vector dy[kRowsAtOnce], x[kRowsAtOnce], gate[kRowsAtOnce];
     i64 to_dx[kRowsAtOnce], to_dgate[kRowsAtOnce];

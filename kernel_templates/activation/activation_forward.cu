@@ -14,7 +14,7 @@ using scalar = device::${SCALAR};
 using bias_scalar = device::${BIAS};  // none: no bias
 constexpr device::Function kFunction = device::Function::${FUNCTION};
 constexpr bool kGated = ${GATED};
-constexpr int kMostColumns = ${MOST_COLUMNS};  // of a row; rows of more have this many or more
+constexpr int kMostColumns = ${MOST_COLUMNS};  // rounded up to a power of two; 1024: or more
 constexpr int kAlignment = ${ALIGNMENT};  // elements, of which columns and every address and row stride are multiples
 constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 
@@ -25,25 +25,7 @@ constexpr int kRowsAtOnce = ${ROWS_AT_ONCE};  // of a thread, loaded together
 
 using namespace device;
 
-constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
-constexpr bool kHasBias = is_given<bias_scalar>;
-constexpr int kHidden = kMostColumns, kCluster = 1;  // as norm/row_vectors.cuh calls them
-constexpr int kWidestBytes = kHasBias && sizeof(bias_scalar) > sizeof(scalar) ? sizeof(bias_scalar) : sizeof(scalar);
-
-//% include "norm/row_vectors.cuh"
-
-using Vector = Vec<scalar, kVec>;
-constexpr int kStep = kRowsPerBlock * kRowsAtOnce;  // rows of a block's round
-
-// The template parameter stands for bias_scalar.
-template <class Bias>
-__device__ __forceinline__ Values bias_of(const Bias* bias, i64 column) {
-  Values values{};
-  if constexpr (is_given<Bias>) {
-    if (bias != nullptr) values = load_values(bias + column);
-  }
-  return values;
-}
+//% include "activation/columns.cuh"
 
 struct Params {
   scalar* y;
@@ -52,15 +34,16 @@ struct Params {
   i64 rows;
   i64 extent[5];
   RowStrides strides[3];  // y, x, gate
-  i64 columns, tiles;     // tiles of kThreadsPerRow vectors in a row
+  i64 columns;
+  int tiles;  // of kThreadsPerRow vectors in a row
   float negative_slope;
 };
 
 extern "C" __global__ void __launch_bounds__(kThreads) activation_forward(const __grid_constant__ Params params) {
-  const i64 vector = blockIdx.x % params.tiles * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
+  const i64 vector = static_cast<i64>(blockIdx.x % params.tiles) * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
   const bool in_row = vector * kVec < params.columns;
   const i64 column = in_row ? vector * kVec : 0;
-  const i64 first = blockIdx.x / params.tiles * kStep + threadIdx.x / kThreadsPerRow;
+  const i64 first = static_cast<i64>(blockIdx.x / params.tiles) * kStep + threadIdx.x / kThreadsPerRow;
   const Values bias = bias_of(params.bias, column), gate_bias = bias_of(params.gate_bias, column);
 
   // Loads under no condition can be issued together: of what there is not, another row is loaded.

@@ -14,6 +14,7 @@
 // One thread per row; ranks are added in their order.
 
 //% include "device/types.cuh"
+//% include "device/reduce.cuh"
 
 // Problem: what is computed. Set by the caller.
 constexpr int kLabelBytes = ${LABEL_BYTES};
@@ -57,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       at_label += first[rank * next + 1];
       sum_of_logits += first[rank * next + 2];
     }
-    const float base = max == negative_infinity() ? 0.0f : max;
+    const float base = base_of(max);
     float sum = 0.0f;
 #pragma unroll 4
     for (int rank = 0; rank < params.ranks; ++rank) sum += exp2_approx((first[rank * next] - base) * kLog2E);

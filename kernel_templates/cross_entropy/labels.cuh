@@ -1,4 +1,4 @@
-// Labels, where rows lie, and what a loss is made of. Included by the kernels of the cross_entropy family
+// Labels, and what a loss is made of. Included by the kernels of the cross_entropy family
 // below their constants: uses kLabelBytes and kRowDims.
 #pragma once
 
@@ -12,25 +12,7 @@ struct LabelOf<8> {
 };
 using label_scalar = LabelOf<kLabelBytes>::type;
 
-// How far apart a tensor's rows lie: strides of its first kRowDims dimensions, in elements, outermost first.
-struct RowStrides {
-  i64 stride[5];
-};
-
-// Where each of kCount tensors has its row number `row`.
-template <int kCount>
-__device__ __forceinline__ void row_offsets(i64 (&offset)[kCount], const i64 (&extent)[5],
-                                            const RowStrides (&strides)[kCount], i64 row) {
-#pragma unroll
-  for (int t = 0; t < kCount; ++t) offset[t] = 0;
-#pragma unroll
-  for (int d = kRowDims - 1; d >= 0; --d) {
-    const i64 index = d == 0 ? row : row % extent[d];
-    if (d != 0) row /= extent[d];
-#pragma unroll
-    for (int t = 0; t < kCount; ++t) offset[t] += index * strides[t].stride[d];
-  }
-}
+//% include "rows/offsets.cuh"
 
 // What all kernels of a loss agree on.
 struct LossTerms {

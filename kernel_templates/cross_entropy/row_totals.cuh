@@ -2,17 +2,6 @@
 // below its constants: uses kThreads, kCluster, kPrecomputed and kSmoothing.
 #pragma once
 
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
-  return x;
-}
-
-// What exponents are taken relative to: the largest, unless there is none above -inf.
-__device__ __forceinline__ float base_of(float max) {
-  return max == negative_infinity() ? 0.0f : max;
-}
-
 // Of some t: the largest times log2(e), the sum of 2^(t * log2(e) - base_of(max)), and the sum of t.
 struct Totals {
   float max = negative_infinity(), sum = 0.0f, logits = 0.0f;
@@ -41,7 +30,7 @@ struct Totals {
 __device__ __forceinline__ Totals warp_totals(const Totals& mine) {
   Totals totals;
   if constexpr (!kPrecomputed) {
-    totals.max = warp_max(mine.max);
+    totals.max = lane_max<32>(mine.max);
     // __fmul_rn: a product fused into the first addition would differ between lanes.
     totals.sum = lane_sum<32>(__fmul_rn(mine.sum, exp2_approx(mine.max - base_of(totals.max))));
   }

@@ -1,5 +1,5 @@
 // What norm_forward is called with, and where one row of every tensor lies. Included by it below its constants.
-// src/ops/norm_forward_arguments.h has the same struct.
+// src/ops/norm_forward.cpp has the same struct.
 #pragma once
 
 // Tensors with rows, which have strides of their own.

@@ -82,8 +82,8 @@ constexpr int kBytes = is_given<T> ? int{sizeof(T)} : 1;
 constexpr int kWidestBytes = larger(larger(larger(sizeof(scalar), sizeof(z_scalar)), kBytes<column_scalar>),
                                     larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
-//% include "norm/row_vectors.cuh"
-//% include "norm/row_sums.cuh"
+//% include "rows/vectors.cuh"
+//% include "rows/sums.cuh"
 
 constexpr int kUnroll = kKeepsRow ? kVecsPerThread : 2;
 

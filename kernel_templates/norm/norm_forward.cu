@@ -84,8 +84,8 @@ constexpr int kBytes = is_given<T> ? int{sizeof(T)} : 1;
 constexpr int kWidestBytes = larger(larger(sizeof(scalar), kBytes<column_scalar>),
                                     larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
-//% include "norm/row_vectors.cuh"
-//% include "norm/row_sums.cuh"
+//% include "rows/vectors.cuh"
+//% include "rows/sums.cuh"
 
 constexpr bool kInRegisters = kVecsPerThread * kVec <= kMostKept && kVecsPerThread * kVec * kThreads <= 24576;
 constexpr int kUnroll = kInRegisters ? kVecsPerThread : kMostKept / 16;

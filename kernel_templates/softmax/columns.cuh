@@ -1,12 +1,12 @@
 // The columns of rows whose length is known at run time, up to kMostColumns. Included by the kernels of the softmax family
-// below their constants; norm/row_vectors.cuh finds their vectors. Uses kRegisterWords.
+// below their constants; rows/vectors.cuh finds their vectors. Uses kRegisterWords.
 #pragma once
 
 constexpr int kHidden = kMostColumns;
 constexpr int kWidestBytes = sizeof(scalar);
 static_assert((kMostColumns & (kMostColumns - 1)) == 0, "so that any power of two up to it is a vector's length");
 
-//% include "norm/row_vectors.cuh"
+//% include "rows/vectors.cuh"
 
 // A row stays in registers, as it is in memory, if a thread's share of it is at most half of the registers that two blocks
 // of a multiprocessor leave it, 64 of them at most.

@@ -2,11 +2,6 @@
 // its constants: uses kThreadsPerRow, kThreads and kCluster.
 #pragma once
 
-// What exponents are taken relative to: the largest, unless there is none above -inf.
-__device__ __forceinline__ float base_of(float max) {
-  return max == negative_infinity() ? 0.0f : max;
-}
-
 // Of some scores t: the largest, and the sum of 2^(t - base_of(max)).
 struct Totals {
   float max = negative_infinity(), sum = 0.0f;

@@ -33,7 +33,7 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 constexpr int kRegisterWords = kMostColumns / (kThreadsPerRow * kCluster) * 2 * sizeof(scalar) / 4;
 
 //% include "softmax/columns.cuh"
-//% include "norm/row_sums.cuh"
+//% include "rows/sums.cuh"
 
 struct Params {
   scalar* dx;

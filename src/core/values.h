@@ -41,7 +41,7 @@ struct LaunchShape {
   int shared_bytes = 0;    ///< Dynamic shared memory per block.
   int rows_per_block = 1;  ///< The operator's unit of work that one block covers.
   int blocks_per_row = 1;  ///< Blocks that share that unit, when it takes more than one.
-  int keys_per_tile = 1;   ///< Attention's: keys that are copied at once.
+  int columns_per_tile = 1;   ///< Of what a block works on at once, in the operator's unit.
   bool operator==(const LaunchShape&) const = default;
 };
 

@@ -16,7 +16,8 @@ struct ActivationParams {
   const void *x, *gate, *bias, *gate_bias;
   long long rows, extent[ops::kMaxRowDims];
   ops::RowStrides strides[3];
-  long long columns, tiles;
+  long long columns;
+  int tiles;
   float negative_slope;
 };
 
@@ -33,10 +34,12 @@ struct Views {
 void check(const Activation& args, const Views& views, bool with_data) {
   const auto& [y, x, gate, bias, gate_bias] = views;
   const ops::ViewRules input{.with_data = with_data};
-  ops::check_activation_rows(kOp, x, with_data);
-  ops::check_activation_like(kOp, y, x, {.output = true, .with_data = with_data});
-  if (gate.given()) ops::check_activation_like(kOp, gate, x, input);
-  for (const ops::View* vector : {&bias, &gate_bias}) ops::check_activation_bias(kOp, *vector, x, input);
+  ops::check_rows(kOp, x, with_data, ops::kActivationColumns);
+  ops::check_rows_like(kOp, y, x, false, {.output = true, .with_data = with_data});
+  if (gate.given()) ops::check_rows_like(kOp, gate, x, false, input);
+  for (const ops::View* vector : {&bias, &gate_bias}) {
+    if (vector->given()) ops::check_columns(kOp, *vector, x, input, ops::kActivationColumns);
+  }
   ops::check_bias_pair(kOp, bias, gate_bias, gate.given());
   SPRUE_CHECK(kOp, std::isfinite(args.negative_slope), "negative_slope must be finite, but is {}",
               args.negative_slope);
@@ -60,8 +63,7 @@ ops::ActivationProblem specialise(const Activation& args, const Views& views, Ac
                                            : DType{},
           .function = args.function,
           .most_columns = ops::activation_columns(params.columns),
-          .alignment =
-              ops::activation_alignment(ops::element_alignment(y, x, gate, bias, gate_bias), params.columns),
+          .alignment = ops::with_columns(ops::element_alignment(y, x, gate, bias, gate_bias), params.columns),
           .row_dims = ops::merge_rows({&y.extents, &x.extents, &gate.extents}, params.extent, params.strides),
           .gated = gate.given(),
           .has_bias = bias.given() || gate_bias.given()};
@@ -79,9 +81,10 @@ void activation(Runtime& runtime, const Activation& args, Stream stream) {
   RuntimeImpl& impl = runtime.impl();
   const LoadedKernel& kernel = impl.kernel(problem.key(kernel_id(kKernel), driver::current_device()), stream,
                                            [&] { return problem.request(kKernel); });
-  params.tiles = ops::activation_tiles(problem, kernel.launch, params.columns);
-  impl.launch(kernel, ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, params.tiles), stream,
-              &params);
+  const std::int64_t tiles = ops::activation_tiles(problem, kernel.launch, params.columns);
+  const unsigned grid = ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, tiles);
+  params.tiles = static_cast<int>(tiles);
+  impl.launch(kernel, grid, stream, &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const Activation& args) {

@@ -22,7 +22,8 @@ struct ActivationBackwardParams {
   float *dbias_rows, *dgate_bias_rows;
   long long rows, extent[ops::kMaxRowDims];
   ops::RowStrides strides[5];
-  long long columns, tiles, blocks;
+  long long columns;
+  int tiles, blocks;
   float negative_slope;
 };
 
@@ -43,19 +44,26 @@ struct Views {
 void check(const ActivationBackward& args, const Views& views, bool with_data) {
   const auto& [dx, dgate, dy, x, gate, bias, gate_bias, dbias, dgate_bias] = views;
   const ops::ViewRules input{.with_data = with_data}, output{.output = true, .with_data = with_data};
-  ops::check_activation_rows(kOp, dy, with_data);
-  ops::check_activation_like(kOp, x, dy, input);
-  ops::check_activation_like(kOp, dx, dy, output);
+  ops::check_rows(kOp, dy, with_data, ops::kActivationColumns);
+  ops::check_rows_like(kOp, x, dy, false, input);
+  ops::check_rows_like(kOp, dx, dy, false, output);
   SPRUE_CHECK(kOp, gate.given() == dgate.given(),
               "dgate must be given if and only if gate is, but gate is {}given", gate.given() ? "" : "not ");
   if (gate.given()) {
-    ops::check_activation_like(kOp, gate, dy, input);
-    ops::check_activation_like(kOp, dgate, dy, output);
+    ops::check_rows_like(kOp, gate, dy, false, input);
+    ops::check_rows_like(kOp, dgate, dy, false, output);
   }
-  for (const ops::View* vector : {&bias, &gate_bias}) ops::check_activation_bias(kOp, *vector, dy, input);
-  for (const ops::View* vector : {&dbias, &dgate_bias}) ops::check_activation_bias(kOp, *vector, dy, output);
+  for (const ops::View* vector : {&bias, &gate_bias}) {
+    if (vector->given()) ops::check_columns(kOp, *vector, dy, input, ops::kActivationColumns);
+  }
+  for (const ops::View* vector : {&dbias, &dgate_bias}) {
+    if (vector->given()) ops::check_columns(kOp, *vector, dy, output, ops::kActivationColumns);
+  }
   ops::check_bias_pair(kOp, bias, gate_bias, gate.given());
   ops::check_bias_pair(kOp, dbias, dgate_bias, gate.given());
+  const std::int64_t columns = dy.extent(dy.extents.rank - 1);
+  SPRUE_CHECK(kOp, columns < std::int64_t{1} << 31 || !(dbias.given() || dgate_bias.given()),
+              "columns must be less than 2^31 for gradients of biases, but dy has {}", columns);
   SPRUE_CHECK(kOp, std::isfinite(args.negative_slope), "negative_slope must be finite, but is {}",
               args.negative_slope);
   for (const ops::View* gradient : {&dx, &dgate}) {
@@ -89,8 +97,8 @@ ops::ActivationProblem specialise(const ActivationBackward& args, const Views& v
                                            : DType{},
           .function = args.function,
           .most_columns = ops::activation_columns(params.columns),
-          .alignment = ops::activation_alignment(
-              ops::element_alignment(dx, dgate, dy, x, gate, bias, gate_bias), params.columns),
+          .alignment = ops::with_columns(ops::element_alignment(dx, dgate, dy, x, gate, bias, gate_bias),
+                                         params.columns),
           .row_dims = ops::merge_rows({&dx.extents, &dgate.extents, &dy.extents, &x.extents, &gate.extents},
                                       params.extent, params.strides),
           .gated = gate.given(),
@@ -106,12 +114,12 @@ DType sum_type(const Views& views) {
 
 /// Blocks that share the rows of a tile: one for each round of rows, or where each leaves a row of sums, as
 /// many as run at once.
-std::int64_t count_blocks(const LoadedKernel& kernel, const ActivationBackwardParams& params, bool sums) {
-  const std::int64_t rounds = (params.rows + kernel.launch.rows_per_block - 1) / kernel.launch.rows_per_block;
-  if (!sums) return rounds;
+std::int64_t count_blocks(const LoadedKernel& kernel, std::int64_t rows, std::int64_t tiles, bool sums) {
+  const std::int64_t rounds = (rows + kernel.launch.rows_per_block - 1) / kernel.launch.rows_per_block;
+  if (!sums || rounds == 0) return rounds;
   const std::int64_t at_once =
       std::int64_t{kernel.multiprocessors} * std::max(1, kernel.blocks_per_multiprocessor);
-  return std::clamp<std::int64_t>(at_once / params.tiles, 1, rounds);
+  return std::clamp<std::int64_t>(at_once / tiles, 1, rounds);
 }
 
 }  // namespace
@@ -131,11 +139,13 @@ void activation_backward(Runtime& runtime, const ActivationBackward& args, Strea
   std::optional<ops::ColumnSums> sums;
   if (has_sums) sums.emplace(impl, sum_type(views), device, stream);
 
-  params.tiles = ops::activation_tiles(problem, kernel.launch, params.columns);
-  params.blocks = params.rows == 0 ? 0 : count_blocks(kernel, params, has_sums);
-  const unsigned grid = ops::grid_size(kOp, params.blocks, params.tiles);
+  const std::int64_t tiles = ops::activation_tiles(problem, kernel.launch, params.columns);
+  const std::int64_t blocks = count_blocks(kernel, params.rows, tiles, has_sums);
+  const unsigned grid = ops::grid_size(kOp, blocks, tiles);
+  params.tiles = static_cast<int>(tiles);
+  params.blocks = static_cast<int>(blocks);
   if (sums) {
-    sums->allocate(args.dbias, args.dgate_bias, params.blocks, params.columns);
+    sums->allocate(args.dbias, args.dgate_bias, blocks, params.columns);
     params.dbias_rows = sums->rows(0);
     params.dgate_bias_rows = sums->rows(1);
   }

@@ -2,23 +2,18 @@
 // are specialised for.
 #pragma once
 
-#include "ops/check.h"
+#include <limits>
+
+#include "ops/row_check.h"
 #include "runtime/runtime_impl.h"
 #include "sprue/ops/activation.h"
 
 namespace sprue::ops {
 
-/// [..., columns] of a type that operators compute with.
-void check_activation_rows(const char* op, const View& view, bool with_data);
-/// A tensor like `of`.
-void check_activation_like(const char* op, const View& view, const View& of, const ViewRules& rules);
-/// [columns] of `rows`; nothing if it is not given.
-void check_activation_bias(const char* op, const View& bias, const View& rows, const ViewRules& rules);
+/// How the checks of rows call their elements.
+inline constexpr RowLength kActivationColumns{"columns", 0, std::numeric_limits<std::int64_t>::max()};
 /// Of one dtype if both are given; the second only with a gate.
 void check_bias_pair(const char* op, const View& bias, const View& gate_bias, bool gated);
-/// `output` is one of the inputs or apart from it.
-void check_in_place(const char* op, const View& output, const View& input);
-
 struct ActivationProblem {
   DType scalar, bias_type;
   ActivationFunction function;
@@ -33,8 +28,6 @@ struct ActivationProblem {
 
 /// The next power of two, 1024 at most.
 std::int64_t activation_columns(std::int64_t columns);
-/// The largest of 8, 4, 2 and 1 that divides the columns and what `views` is of.
-std::int64_t activation_alignment(std::int64_t of_views, std::int64_t columns);
 /// Tiles of a row: vectors of 16 bytes at most, as many as the threads of a block that share a row.
 std::int64_t activation_tiles(const ActivationProblem& problem, const LaunchShape& launch,
                               std::int64_t columns);

@@ -56,7 +56,7 @@ const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& probl
                               Stream stream) {
   const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
                                            [&] { return choose(impl, problem, device); });
-  problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.keys_per_tile : 0;
+  problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.columns_per_tile : 0;
   return kernel;
 }
 
@@ -118,7 +118,7 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
       args.key_blocks = static_cast<int>(blocks);
       if (call.problem.block_m != 0) {
         forward.row_blocks = static_cast<int>(
-            blocks_of(forward.seqlen_q, launch.keys_per_tile, call.layout.packed_q, forward.batch));
+            blocks_of(forward.seqlen_q, launch.columns_per_tile, call.layout.packed_q, forward.batch));
       }
       return ops::grid_size(kOp, blocks,
                             std::int64_t{forward.kv_heads} * launch.blocks_per_row *
@@ -127,7 +127,7 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
     case BackwardStep::bias: {
       const std::int64_t row_tiles =
           call.problem.one_row ? 1 : (args.bias_q + launch.rows_per_block - 1) / launch.rows_per_block;
-      const std::int64_t key_tiles = (args.bias_k + launch.keys_per_tile - 1) / launch.keys_per_tile;
+      const std::int64_t key_tiles = (args.bias_k + launch.columns_per_tile - 1) / launch.columns_per_tile;
       return ops::grid_size(kOp, row_tiles * key_tiles, std::int64_t{args.bias_batch} * args.bias_heads);
     }
     case BackwardStep::heads:
@@ -196,7 +196,7 @@ std::size_t attention_backward_workspace_bytes(Runtime& runtime, const Attention
     const int device = driver::current_device();
     const Request request = choose(impl, call.problem, device);
     if (request.kernel == kBackwardSm90)
-      call.problem.block_m = launch_of(impl, request, device).keys_per_tile;
+      call.problem.block_m = launch_of(impl, request, device).columns_per_tile;
   }
   return workspace_of(call).bytes;
 }

@@ -42,7 +42,7 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
                                                  const AttentionBackwardArguments& arguments,
                                                  const AttentionLayout& layout, const LaunchShape& launch) {
   const AttentionArguments& forward = arguments.forward;
-  const int block_m = launch.keys_per_tile, block_n = launch.rows_per_block;
+  const int block_m = launch.columns_per_tile, block_n = launch.rows_per_block;
   const int columns = problem.forward.head_dim, columns_v = problem.forward.head_dim_v;
   // Which columns a product has to start at: a warpgroup that owns columns multiplies half of them, and half
   // of those of k belong to a tile of 64 queries.

@@ -71,7 +71,7 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
                                 const AttentionProblem& problem, const AttentionArguments& arguments,
                                 const LoadedKernel& kernel, std::uint32_t* counter) {
   AttentionSm90Params params;
-  const int tile = kernel.launch.keys_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
+  const int tile = kernel.launch.columns_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
   const int of_tile_v = block_v(problem);
   params.box_rows = layout.paged ? std::gcd(arguments.page_size, tile) : tile;
   params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);

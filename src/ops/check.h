@@ -95,6 +95,13 @@ inline void check_apart(const char* op, const View& output, const View& other) {
               other.name);
 }
 
+/// An output that may be the input itself.
+inline void check_in_place(const char* op, const View& output, const View& input) {
+  SPRUE_CHECK(op, apart(output, input) || same_view(output, input),
+              "{} must be {} itself or not overlap it, but they share memory as different views", output.name,
+              input.name);
+}
+
 /// The largest of 16, 8, 4 and 2 bytes that divides the addresses and row strides of all views.
 template <class... Views>
 std::int64_t alignment(const Views&... views) {

@@ -98,11 +98,6 @@ void cross_entropy_backward(Runtime& runtime, const CrossEntropyBackward& args, 
   RuntimeImpl& impl = runtime.impl();
   const bool mean = args.options.reduction == Reduction::mean;
   const Workspace inverse_count(impl.options().allocator, mean ? sizeof(float) : 0, stream);
-  if (mean) {
-    ops::CrossEntropySum counts{args.labels, args.options, total_classes};
-    counts.inverse_count = static_cast<float*>(inverse_count.data());
-    ops::cross_entropy_sum(kOp, impl, counts, stream);
-  }
   BackwardParams params{.logits = args.logits.data,
                         .dlogits = args.dlogits.data,
                         .labels = args.labels.data,
@@ -117,7 +112,13 @@ void cross_entropy_backward(Runtime& runtime, const CrossEntropyBackward& args, 
   const Problem problem = specialise(args, params);
   const LoadedKernel& kernel =
       impl.kernel(problem.key(driver::current_device()), stream, [&] { return problem.request(); });
-  impl.launch(kernel, ops::grid_size(kOp, rows, kernel.launch.blocks_per_row), stream, &params);
+  const unsigned grid = ops::grid_size(kOp, rows, kernel.launch.blocks_per_row);
+  if (mean) {
+    ops::CrossEntropySum counts{args.labels, args.options, total_classes};
+    counts.inverse_count = static_cast<float*>(inverse_count.data());
+    ops::cross_entropy_sum(kOp, impl, counts, stream);
+  }
+  impl.launch(kernel, grid, stream, &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const CrossEntropyBackward& args) {

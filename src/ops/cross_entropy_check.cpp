@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ops/row_check.h"
+
 namespace sprue::ops {
 namespace {
 
@@ -39,14 +41,8 @@ void check_logits(const char* op, const View& logits, bool with_data) {
 }
 
 void check_dlogits(const char* op, const View& dlogits, const View& logits, bool with_data) {
-  SPRUE_CHECK(op, same_shape(dlogits.extents, logits.extents),
-              "dlogits must have the shape of logits, {}, but has {}", logits.extents.print(),
-              dlogits.extents.print());
-  SPRUE_CHECK(op, dlogits.dtype == logits.dtype, "dlogits must have the dtype of logits, {}, but has {}",
-              name_of(logits.dtype), name_of(dlogits.dtype));
-  check_view(op, dlogits, {.output = true, .with_data = with_data});
-  SPRUE_CHECK(op, apart(dlogits, logits) || same_view(dlogits, logits),
-              "dlogits must be logits itself or not overlap it, but they share memory as different views");
+  check_rows_like(op, dlogits, logits, false, {.output = true, .with_data = with_data});
+  check_in_place(op, dlogits, logits);
 }
 
 void check_labels(const char* op, const View& labels, bool with_data) {

@@ -1,8 +1,6 @@
 // What the kernels of cross entropy are given alike: terms of the loss, and where rows lie.
 #pragma once
 
-#include <bit>
-
 #include "ops/check.h"
 #include "ops/rows.h"
 #include "sprue/ops/cross_entropy.h"
@@ -43,8 +41,7 @@ inline std::int64_t vector_elements(const View& logits, const View& dlogits) {
 
 /// MOST_CLASSES of the kernels.
 inline std::int64_t most_classes(const View& logits) {
-  return static_cast<std::int64_t>(
-      std::bit_ceil(static_cast<std::uint64_t>(logits.extent(logits.extents.rank - 1))));
+  return most_columns(logits.extent(logits.extents.rank - 1));
 }
 
 /// Fewer blocks of one row each leave much of a GPU idle.

@@ -152,10 +152,10 @@ void check(const NormBackward& args, const NormBackwardViews& v, bool with_data)
       &v.dy,     &v.z,     &v.weight,    &v.dresidual_out, &v.dy1,          &v.weight1,       &v.bias,
       &v.bias1,  &v.x,     &v.row_scale, &v.column_scale,  &v.dropout_mask, &v.dropout_mask1, &v.gate,
       &v.x_rows, &v.y_rows};
-  const bool in_place = !v.x_rows.given() && !v.y_rows.given();
-  const ops::SamePair may_be[] = {
-      {in_place ? &v.dx : nullptr, &v.dy}, {&v.dresidual, &v.dresidual_out}, {&v.dgate, &v.gate}};
-  ops::check_all_apart(op, outputs, inputs, may_be);
+  const bool all_rows = !v.x_rows.given() && !v.y_rows.given();
+  const ops::InPlace in_place[] = {
+      {all_rows ? &v.dx : nullptr, &v.dy}, {&v.dresidual, &v.dresidual_out}, {&v.dgate, &v.gate}};
+  ops::check_all_apart(op, outputs, inputs, in_place);
 }
 
 }  // namespace sprue

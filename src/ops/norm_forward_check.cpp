@@ -149,9 +149,9 @@ void check(const NormForward& args, const NormForwardViews& v, bool with_data) {
   const View* const inputs[] = {&v.x,       &v.residual, &v.weight,    &v.bias,         &v.x1,
                                 &v.weight1, &v.bias1,    &v.row_scale, &v.column_scale, &v.gate,
                                 &v.y_scale, &v.y1_scale, &v.x_rows,    &v.y_rows};
-  const bool in_place = !v.x_rows.given() && !v.y_rows.given();
-  const ops::SamePair may_be[] = {{&v.residual_out, &v.residual}, {in_place ? &v.y : nullptr, &v.x}};
-  ops::check_all_apart(op, outputs, inputs, may_be);
+  const bool all_rows = !v.x_rows.given() && !v.y_rows.given();
+  const ops::InPlace in_place[] = {{&v.residual_out, &v.residual}, {all_rows ? &v.y : nullptr, &v.x}};
+  ops::check_all_apart(op, outputs, inputs, in_place);
 }
 
 }  // namespace sprue

@@ -69,8 +69,7 @@ void check(const Views& views, float eps, bool with_data) {
   SPRUE_CHECK(kOp, is_float(x.dtype), "x must have dtype f32, f16 or bf16, but has {}", name_of(x.dtype));
   ops::check_view(kOp, x, {.with_data = with_data});
   ops::check_view(kOp, y, {.output = true, .with_data = with_data});
-  SPRUE_CHECK(kOp, ops::apart(y, x) || ops::same_view(y, x),
-              "y must be x itself or not overlap it, but they share memory as different views");
+  ops::check_in_place(kOp, y, x);
   SPRUE_CHECK(kOp, std::isfinite(eps) && eps >= 0, "eps must be finite and not negative, but is {}", eps);
   if (!weight.given()) return;
   SPRUE_CHECK(kOp, weight.extents.rank == 1, "weight must have 1 dimension [hidden], but has {}",

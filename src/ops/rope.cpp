@@ -53,9 +53,7 @@ void check_rotated(const ops::View& y, const ops::View& x, int rank, bool with_d
               name_of(x.dtype), name_of(y.dtype));
   ops::check_view(kOp, x, {.with_data = with_data});
   ops::check_view(kOp, y, {.output = true, .with_data = with_data});
-  SPRUE_CHECK(kOp, ops::apart(y, x) || ops::same_view(y, x),
-              "{} must be {} itself or not overlap it, but they share memory as different views", y.name,
-              x.name);
+  ops::check_in_place(kOp, y, x);
 }
 
 void check_table(const ops::View& table, const ops::View& x, const ops::View& cos, bool with_data) {

@@ -1,9 +1,20 @@
 // The dimensions in front of the last one, merged: how row-wise kernels find their rows.
 #pragma once
 
+#include <bit>
+
 #include "sprue/tensor.h"
 
 namespace sprue::ops {
+
+/// The next power of two: what kernels are told of a row's length that is an argument of theirs.
+inline std::int64_t most_columns(std::int64_t columns) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(columns)));
+}
+/// The largest power of two that divides the length of rows, too.
+inline std::int64_t with_columns(std::int64_t alignment, std::int64_t columns) {
+  return std::int64_t{1} << std::countr_zero(static_cast<std::uint64_t>(alignment | columns));
+}
 
 inline constexpr int kMaxRowDims = kMaxRank - 1;
 

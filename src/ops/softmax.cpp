@@ -1,7 +1,8 @@
 // softmax: check → specialise → launch. The kernel is kernel_templates/softmax/softmax_forward.cu.
 #include "sprue/ops/softmax.h"
 
-#include "driver/device.h"
+#include "ops/row_check.h"
+#include "ops/rows.h"
 #include "ops/softmax_rows.h"
 
 namespace sprue {
@@ -37,11 +38,9 @@ void check_mask(const ops::View& mask, const ops::View& x, bool with_data) {
 
 void check(const Softmax& args, const Views& views, bool with_data) {
   const auto& [y, x, mask] = views;
-  ops::check_softmax_rows(kOp, x, args.causal, with_data);
-  ops::check_softmax_like(kOp, y, x, {.output = true, .with_data = with_data});
-  SPRUE_CHECK(kOp, ops::apart(y, x) || ops::same_view(y, x),
-              "y must be x itself or not overlap it, but they share memory as different views");
-  ops::check_softmax_scale(kOp, args.scale);
+  ops::check_softmax(kOp, x, args.causal, args.scale, with_data);
+  ops::check_rows_like(kOp, y, x, false, {.output = true, .with_data = with_data});
+  ops::check_in_place(kOp, y, x);
   if (!mask.given()) return;
   check_mask(mask, x, with_data);
   ops::check_apart(kOp, y, mask);
@@ -69,9 +68,11 @@ ops::SoftmaxProblem specialise(const Softmax& args, const Views& views, SoftmaxP
   params.factor = static_cast<float>(args.scale * kLog2E);
   params.columns = static_cast<int>(columns);
   params.queries = args.causal ? ops::queries_of(x) : 1;
-  return {.scalar = x.dtype,
+  return {.kernel = kKernel,
+          .id = kernel_id(kKernel),
+          .scalar = x.dtype,
           .most_columns = ops::most_columns(columns),
-          .alignment = ops::softmax_alignment(ops::element_alignment(y, x, mask), columns),
+          .alignment = ops::with_columns(ops::element_alignment(y, x, mask), columns),
           .row_dims = ops::merge_rows({&y.extents, &x.extents, &wide}, params.extent, params.strides),
           .has_mask = mask.given(),
           .causal = args.causal};
@@ -84,23 +85,14 @@ void softmax(Runtime& runtime, const Softmax& args, Stream stream) {
   check(args, views, true);
   SoftmaxParams params{};
   const ops::SoftmaxProblem problem = specialise(args, views, params);
-  if (params.rows == 0) return;
-
-  RuntimeImpl& impl = runtime.impl();
-  const LoadedKernel& kernel = impl.kernel(problem.key(kernel_id(kKernel), driver::current_device()), stream,
-                                           [&] { return problem.request(kKernel); });
-  impl.launch(kernel,
-              ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row),
-              stream, &params);
+  if (params.rows != 0) problem.launch(kOp, runtime.impl(), params.rows, &params, stream);
 }
 
 KernelInfo prepare(Runtime& runtime, const Softmax& args) {
   const Views views(args);
   check(args, views, false);
   SoftmaxParams params{};
-  const ops::SoftmaxProblem problem = specialise(args, views, params);
-  return runtime.impl().prepare(problem.key(kernel_id(kKernel), driver::current_device()),
-                                problem.request(kKernel));
+  return specialise(args, views, params).prepare(runtime.impl());
 }
 
 }  // namespace sprue

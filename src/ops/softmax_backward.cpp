@@ -1,5 +1,6 @@
 // softmax_backward: check → specialise → launch. The kernel is kernel_templates/softmax/softmax_backward.cu.
-#include "driver/device.h"
+#include "ops/row_check.h"
+#include "ops/rows.h"
 #include "ops/softmax_rows.h"
 #include "sprue/ops/softmax.h"
 
@@ -25,15 +26,10 @@ struct Views {
 
 void check(const SoftmaxBackward& args, const Views& views, bool with_data) {
   const auto& [dx, dy, y] = views;
-  ops::check_softmax_rows(kOp, y, args.causal, with_data);
-  ops::check_softmax_like(kOp, dy, y, {.with_data = with_data});
-  ops::check_softmax_like(kOp, dx, y, {.output = true, .with_data = with_data});
-  for (const ops::View* input : {&dy, &y}) {
-    SPRUE_CHECK(kOp, ops::apart(dx, *input) || ops::same_view(dx, *input),
-                "dx must be {0} itself or not overlap it, but they share memory as different views",
-                input->name);
-  }
-  ops::check_softmax_scale(kOp, args.scale);
+  ops::check_softmax(kOp, y, args.causal, args.scale, with_data);
+  ops::check_rows_like(kOp, dy, y, false, {.with_data = with_data});
+  ops::check_rows_like(kOp, dx, y, false, {.output = true, .with_data = with_data});
+  for (const ops::View* input : {&dy, &y}) ops::check_in_place(kOp, dx, *input);
 }
 
 ops::SoftmaxProblem specialise(const SoftmaxBackward& args, const Views& views,
@@ -47,9 +43,11 @@ ops::SoftmaxProblem specialise(const SoftmaxBackward& args, const Views& views,
   params.scale = args.scale;
   params.columns = static_cast<int>(columns);
   params.queries = args.causal ? ops::queries_of(y) : 1;
-  return {.scalar = y.dtype,
+  return {.kernel = kKernel,
+          .id = kernel_id(kKernel),
+          .scalar = y.dtype,
           .most_columns = ops::most_columns(columns),
-          .alignment = ops::softmax_alignment(ops::element_alignment(dx, dy, y), columns),
+          .alignment = ops::with_columns(ops::element_alignment(dx, dy, y), columns),
           .row_dims = ops::merge_rows({&dx.extents, &dy.extents, &y.extents}, params.extent, params.strides),
           .has_mask = false,
           .causal = args.causal};
@@ -62,23 +60,14 @@ void softmax_backward(Runtime& runtime, const SoftmaxBackward& args, Stream stre
   check(args, views, true);
   SoftmaxBackwardParams params{};
   const ops::SoftmaxProblem problem = specialise(args, views, params);
-  if (params.rows == 0) return;
-
-  RuntimeImpl& impl = runtime.impl();
-  const LoadedKernel& kernel = impl.kernel(problem.key(kernel_id(kKernel), driver::current_device()), stream,
-                                           [&] { return problem.request(kKernel); });
-  impl.launch(kernel,
-              ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row),
-              stream, &params);
+  if (params.rows != 0) problem.launch(kOp, runtime.impl(), params.rows, &params, stream);
 }
 
 KernelInfo prepare(Runtime& runtime, const SoftmaxBackward& args) {
   const Views views(args);
   check(args, views, false);
   SoftmaxBackwardParams params{};
-  const ops::SoftmaxProblem problem = specialise(args, views, params);
-  return runtime.impl().prepare(problem.key(kernel_id(kKernel), driver::current_device()),
-                                problem.request(kKernel));
+  return specialise(args, views, params).prepare(runtime.impl());
 }
 
 }  // namespace sprue

@@ -2,7 +2,6 @@
 #include <string>
 
 #include "ops/host.h"
-#include "sprue/error.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -10,19 +9,7 @@ using namespace sprue;
 namespace {
 
 Tensor tensor(int megabyte, std::initializer_list<std::int64_t> shape, DType dtype = DType::bf16) {
-  return {address(std::uintptr_t(megabyte) << 20), dtype, shape};
-}
-
-template <class Args, class Op>
-std::string told(const Args& args, const Op& op) {
-  try {
-    op(host_runtime(), args, nullptr);
-  } catch (const ArgumentError& e) {
-    return e.what();
-  } catch (const CudaError&) {
-    return "needs a GPU";
-  }
-  return "accepted";
+  return host_tensor(megabyte, shape, dtype);
 }
 
 template <class Change>
@@ -33,7 +20,7 @@ std::string refused(Change change) {
                   .bias = tensor(4, {64}),
                   .gate_bias = tensor(5, {64})};
   change(args);
-  return told(args, activation);
+  return answer_to(args, activation);
 }
 
 template <class Change>
@@ -46,7 +33,7 @@ std::string backward_refused(Change change) {
                           .dbias = tensor(6, {64}),
                           .dgate_bias = tensor(7, {64})};
   change(args);
-  return told(args, activation_backward);
+  return answer_to(args, activation_backward);
 }
 
 }  // namespace
@@ -76,7 +63,7 @@ TEST_CASE("activation: what it refuses") {
   CHECK(refused([](Activation& a) { a.gate.dtype = DType::f32; }) ==
         "[activation] gate must have the dtype of x, bf16, but has f32");
   CHECK(refused([](Activation& a) { a.bias = tensor(4, {63}); }) ==
-        "[activation] bias must be [64], the last extent of x, but is [63]");
+        "[activation] bias must have 64 elements, the last extent of x, but has 63");
   CHECK(refused([](Activation& a) { a.gate_bias.dtype = DType::f32; }) ==
         "[activation] gate_bias must have the dtype of bias, bf16, but has f32");
   CHECK(refused([](Activation& a) { a.gate = {}; }) ==
@@ -95,11 +82,19 @@ TEST_CASE("activation_backward: what it refuses") {
   CHECK(backward_refused([](ActivationBackward& a) { a.dgate = a.dx; }) ==
         "[activation_backward] dx must not overlap dgate, but they share memory");
   CHECK(backward_refused([](ActivationBackward& a) { a.dbias = tensor(6, {8}); }) ==
-        "[activation_backward] dbias must be [64], the last extent of dy, but is [8]");
+        "[activation_backward] dbias must have 64 elements, the last extent of dy, but has 8");
   CHECK(backward_refused([](ActivationBackward& a) { a.dgate_bias.dtype = DType::f32; }) ==
         "[activation_backward] dgate_bias must have the dtype of dbias, bf16, but has f32");
   CHECK(backward_refused([](ActivationBackward& a) { a.dgate_bias.data = a.dbias.data; }) ==
         "[activation_backward] dbias must not overlap dgate_bias, but they share memory");
   CHECK(backward_refused([](ActivationBackward& a) { a.x.dtype = DType::f32; }) ==
         "[activation_backward] x must have the dtype of dy, bf16, but has f32");
+  CHECK(
+      backward_refused([](ActivationBackward& a) {
+        constexpr std::int64_t kMany = std::int64_t{1} << 31;
+        a = {
+            .dx = tensor(1 << 14, {1, kMany}), .dy = tensor(1, {1, kMany}), .x = tensor(1 << 15, {1, kMany})};
+        a.dbias = tensor(1 << 16, {kMany});
+      }) ==
+      "[activation_backward] columns must be less than 2^31 for gradients of biases, but dy has 2147483648");
 }

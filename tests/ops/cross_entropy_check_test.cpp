@@ -4,7 +4,6 @@
 
 #include "driver/driver.h"
 #include "ops/host.h"
-#include "sprue/error.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -12,19 +11,7 @@ using namespace sprue;
 namespace {
 
 Tensor tensor(int megabyte, std::initializer_list<std::int64_t> shape, DType dtype = DType::f32) {
-  return {address(std::uintptr_t(megabyte) << 20), dtype, shape};
-}
-
-template <class Args, class Op>
-std::string told(const Args& args, const Op& op) {
-  try {
-    op(host_runtime(), args, nullptr);
-  } catch (const ArgumentError& e) {
-    return e.what();
-  } catch (const CudaError&) {
-    return "needs a GPU";
-  }
-  return "accepted";
+  return host_tensor(megabyte, shape, dtype);
 }
 
 template <class Change>
@@ -37,7 +24,7 @@ std::string refused(Change change) {
                     .lse = tensor(5, {2, 8}),
                     .bad_labels = tensor(6, {1}, DType::i32)};
   change(args);
-  return told(args, cross_entropy);
+  return answer_to(args, cross_entropy);
 }
 
 template <class Change>
@@ -50,7 +37,7 @@ std::string backward_refused(Change change) {
                             .class_start = 64,
                             .total_classes = 128};
   change(args);
-  return told(args, cross_entropy_backward);
+  return answer_to(args, cross_entropy_backward);
 }
 
 template <class Change>
@@ -60,7 +47,7 @@ std::string partials_refused(Change change) {
                             .labels = tensor(3, {8}, DType::i64),
                             .options = {.reduction = Reduction::none}};
   change(args);
-  return told(args, cross_entropy_partials);
+  return answer_to(args, cross_entropy_partials);
 }
 
 template <class Change>
@@ -70,7 +57,7 @@ std::string combine_refused(Change change) {
                            .labels = tensor(3, {8}, DType::i64),
                            .total_classes = 100};
   change(args);
-  return told(args, cross_entropy_combine);
+  return answer_to(args, cross_entropy_combine);
 }
 
 }  // namespace

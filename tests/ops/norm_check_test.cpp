@@ -5,7 +5,6 @@
 
 #include "driver/driver.h"
 #include "ops/host.h"
-#include "sprue/error.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -15,7 +14,7 @@ namespace {
 constexpr auto f32 = DType::f32, bf16 = DType::bf16, f16 = DType::f16;
 
 Tensor tensor(int megabyte, std::initializer_list<std::int64_t> shape, DType dtype = bf16) {
-  return {address(std::uintptr_t(megabyte) << 20), dtype, shape};
+  return host_tensor(megabyte, shape, dtype);
 }
 
 LayerNorm good() {
@@ -38,51 +37,29 @@ RmsNormBackward good_backward() {
           .dresidual = tensor(8, {4, 64}, f32)};
 }
 
-void call(Runtime& runtime, const LayerNorm& args) {
-  layer_norm(runtime, args);
-}
-void call(Runtime& runtime, const RmsNorm& args) {
-  rms_norm(runtime, args);
-}
-void call(Runtime& runtime, const RmsNormBackward& args) {
-  rms_norm_backward(runtime, args);
-}
-
-template <class Args>
-std::string refusal(const Args& args) {
-  try {
-    call(host_runtime(), args);
-  } catch (const ArgumentError& e) {
-    return e.what();
-  } catch (const CudaError&) {
-    return "needs a GPU";
-  }
-  return "accepted";
-}
-
 /// What is said when `change` has been made to good arguments.
 template <class Change>
 std::string refused(Change change) {
   LayerNorm args = good();
   change(args);
-  return refusal(args);
+  return answer_to(args, layer_norm);
 }
 template <class Change>
 std::string refused_backward(Change change) {
   RmsNormBackward args = good_backward();
   change(args);
-  return refusal(args);
+  return answer_to(args, rms_norm_backward);
 }
 
 }  // namespace
 
 TEST_CASE("norms: good arguments pass") {
   if (driver::available()) SKIP_TEST("the addresses are not real");
-  CHECK(refusal(good()) == "needs a GPU");
-  CHECK(refusal(good_backward()) == "needs a GPU");
+  CHECK(answer_to(good(), layer_norm) == "needs a GPU");
+  CHECK(answer_to(good_backward(), rms_norm_backward) == "needs a GPU");
   CHECK(refused([](LayerNorm& a) { a.residual_out = tensor(5, {4, 64}, f32); }) == "needs a GPU");
-  CHECK(refusal(RmsNorm{.y = tensor(1, {4, 64}), .x = tensor(2, {4, 64}), .weight = tensor(3, {64}, f32)}) ==
-        "needs a GPU");
+  const RmsNorm mixed{.y = tensor(1, {4, 64}), .x = tensor(2, {4, 64}), .weight = tensor(3, {64}, f32)};
+  CHECK(answer_to(mixed, rms_norm) == "needs a GPU");
 }
 
 TEST_CASE("layer_norm: what it refuses") {

@@ -17,14 +17,7 @@ RmsNorm good() {
 }
 
 std::string refusal(const RmsNorm& args) {
-  try {
-    rms_norm(host_runtime(), args);
-  } catch (const ArgumentError& e) {
-    return e.what();
-  } catch (const CudaError&) {
-    return "needs a GPU";
-  }
-  return "accepted";
+  return answer_to(args, rms_norm);
 }
 
 }  // namespace

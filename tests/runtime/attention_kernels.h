@@ -36,7 +36,7 @@ class AttentionKernels : public Fixture {
         "", "true");
     add(kAttentionSm90, R"("sm_90a")", R"(,
       "SHORT": {"boolean": true, "default": false, "doc": ""})",
-        R"(, "keys_per_tile": "BLOCK_N")", "!SINKS");
+        R"(, "columns_per_tile": "BLOCK_N")", "!SINKS");
     fake_cuda = {};
     fake_cuda_set_device(0);
     fake_cuda.params_bytes = [](const char* kernel) {

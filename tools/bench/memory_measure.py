@@ -107,6 +107,6 @@ def measure(sprue, work, rounds, peers):
             if name == "sprue":
                 raise
             print(f"  {name} cannot run this: {str(error).splitlines()[0][:90]}", file=sys.stderr)
+    timings = interleaved(calls, rounds, graphs=not work.leaves)  # autograd's calls cannot be captured
     return {name: {"us": timing.us, "gb_per_s": work.bytes() / timing.us / 1e3, "error": errors[name],
-                   "spread": timing.spread}
-            for name, timing in interleaved(calls, rounds, graphs=not work.leaves).items()}  # autograd is not captured
+                   "spread": timing.spread} for name, timing in timings.items()}

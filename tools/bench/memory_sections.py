@@ -126,12 +126,16 @@ def rope(case, dtype):
     return Work("rope", inputs, {"y": inputs["x"]}, function)
 
 
-def activation(case, dtype):
+def activation_function(name):
+    """Its member of the C API, a sprue_activation_function, and PyTorch's; a gate's by the name of the whole."""
     import torch.nn.functional as F
 
+    return ({"function": 5}, F.silu) if name in ("silu", "swiglu") else ({"function": 6}, F.gelu)
+
+
+def activation(case, dtype):
     hidden, function = case
-    members = {"function": {"silu": 5, "gelu": 6, "swiglu": 5, "geglu": 6}[function]}
-    f = F.silu if members["function"] == 5 else F.gelu
+    members, f = activation_function(function)
     if function.endswith("glu"):
         inputs = rows_of(hidden, dtype, "x", "gate")
         return Work("activation", inputs, {"y": inputs["x"]}, lambda x, gate: (f(gate) * x,), members, most_error=8e-3)
@@ -140,11 +144,8 @@ def activation(case, dtype):
 
 
 def activation_backward(case, dtype):
-    import torch.nn.functional as F
-
     hidden, function = case
-    members = {"function": {"silu": 5, "swiglu": 5, "geglu": 6}[function]}
-    f = F.silu if members["function"] == 5 else F.gelu
+    members, f = activation_function(function)
     if function.endswith("glu"):
         inputs = rows_of(hidden, dtype, "x", "gate", "dy")
         return Work("activation_backward", inputs, {"dx": inputs["x"], "dgate": inputs["x"]},

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include "operators/operator.h"
-#include "sprue/error.h"
 #include "sprue/ops.h"
 
 namespace sprue::tools {
@@ -22,11 +21,12 @@ struct ActivationShape {
   DType dtype = DType::bf16;
 };
 
-ActivationFunction function_of(const std::string& name) {
+ActivationFunction function_of(const Shape& shape) {
+  const std::string name = shape.text("function");
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (name == kNames[i]) return static_cast<ActivationFunction>(i);
   }
-  throw ArgumentError(fmt::format("function must be one of {}, but is {}", fmt::join(kNames, ", "), name));
+  shape.refuse("function", fmt::format("one of {}", fmt::join(kNames, ", ")));
 }
 
 reference::ActivationInputs inputs_of(const ActivationShape& s,
@@ -100,7 +100,7 @@ std::function<Case(const Shape&)> parse_with(bool is_backward, Make make, CheckO
   return [=](const Shape& shape) {
     const ActivationShape s{.rows = shape.integer("rows", 0),
                             .hidden = shape.extent("hidden"),
-                            .function = function_of(shape.text("function")),
+                            .function = function_of(shape),
                             .gate = shape.flag("gate"),
                             .bias = shape.flag("bias"),
                             .dbias = is_backward && shape.flag("dbias"),

@@ -17,7 +17,7 @@ namespace sprue {
 struct Softmax {
   Tensor y;               ///< [..., columns], dtype of x; may be x itself, must not overlap it otherwise.
   ConstTensor x;          ///< [..., columns], f32 | f16 | bf16; 1 to 2^24 columns.
-  float scale = 1.0f;     ///< Finite.
+  float scale = 1.0f;     ///< -1e38 to 1e38.
   ConstTensor mask = {};  ///< u8, of the rank of x; every extent that of x or, but for the last, 1. Not 0: hidden.
   bool causal = false;
 };

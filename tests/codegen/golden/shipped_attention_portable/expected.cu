@@ -347,11 +347,17 @@ __device__ __forceinline__ float lane_sum(float x) {
   return x;
 }
 
+// The same of the maximum.
 template <int kLanes>
 __device__ __forceinline__ float lane_max(float x) {
 #pragma unroll
   for (int step = kLanes / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
   return x;
+}
+
+// What exponents are taken relative to: the largest, unless there is none above -inf.
+__device__ __forceinline__ float base_of(float max) {
+  return max == negative_infinity() ? 0.0f : max;
 }
 
 }  // namespace device

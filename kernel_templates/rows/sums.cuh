@@ -1,5 +1,5 @@
-// Sums and largest values over the threads that share a row. Included by a kernel of the norm family below its
-// constants: uses kThreads, kThreadsPerRow and kCluster.
+// Sums and largest values over the threads that share a row. Included by kernels below their constants: uses kThreads,
+// kThreadsPerRow and kCluster.
 #pragma once
 
 // How values are put together; 0 changes nothing.

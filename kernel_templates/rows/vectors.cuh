@@ -1,4 +1,4 @@
-// The vectors of a row, and where rows lie. Included by a kernel of the norm family below its constants: uses
+// The vectors of a row. Included by kernels whose threads share rows, below their constants: uses
 // scalar, kWidestBytes, kHidden, kAlignment, kThreadsPerRow, kRowsPerBlock, kCluster and kRowDims.
 #pragma once
 
@@ -12,25 +12,7 @@ constexpr int kVecs = kHidden / kVec;              // vectors in a row
 constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
 constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
 
-// How far apart a tensor's rows lie: strides of its first kRowDims dimensions, in elements, outermost first.
-struct RowStrides {
-  i64 stride[5];
-};
-
-// Where each of kCount tensors has its row number `row`.
-template <int kCount>
-__device__ __forceinline__ void row_offsets(i64 (&offset)[kCount], const i64 (&extent)[5],
-                                            const RowStrides (&strides)[kCount], i64 row) {
-#pragma unroll
-  for (int t = 0; t < kCount; ++t) offset[t] = 0;
-#pragma unroll
-  for (int d = kRowDims - 1; d >= 0; --d) {
-    const i64 index = d == 0 ? row : row % extent[d];
-    if (d != 0) row /= extent[d];
-#pragma unroll
-    for (int t = 0; t < kCount; ++t) offset[t] += index * strides[t].stride[d];
-  }
-}
+//% include "rows/offsets.cuh"
 
 // This thread's place among those that share a row.
 __device__ __forceinline__ int row_lane() {
