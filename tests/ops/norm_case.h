@@ -36,8 +36,9 @@ struct NormCase {
 
 /// What is wrong with the results, "" if nothing is.
 std::string forward_fault(Runtime& runtime, const NormCase& given);
-/// `bytes`, if given, get those of all gradients.
-std::string backward_fault(Runtime& runtime, const NormCase& given, std::vector<std::byte>* bytes = nullptr);
+std::string backward_fault(Runtime& runtime, const NormCase& given);
+/// Which gradient has other bits when the same call is made again, "" if none; not in place.
+std::string repetition_fault(Runtime& runtime, const NormCase& given, int repetitions);
 
 /// Checks that all of them have none.
 void check_each(const std::vector<NormCase>& cases);

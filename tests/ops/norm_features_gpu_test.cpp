@@ -115,19 +115,13 @@ TEST_CASE("norms: features of rows of every length", "[gpu]") {
 TEST_CASE("norms: gradients of features have the same bits again", "[gpu]") {
   SKIP_WITHOUT_GPU();
   for (const std::int64_t hidden : {64, 513, 4096, 16384}) {
-    const NormCase c{.shape = {3000, hidden},
+    const NormCase c{.shape = {1000, hidden},
                      .residual = f32,
                      .column_scale = f32,
                      .dropout = 0.2f,
                      .gate = Gate::last,
                      .two_outputs = true};
-    std::vector<std::byte> first;
-    CHECK(backward_fault(shared_runtime(), c, &first) == "");
-    for (int repetition = 0; repetition < 10; ++repetition) {
-      std::vector<std::byte> again;
-      backward_fault(shared_runtime(), c, &again);
-      CHECK(again == first);
-    }
+    CHECK(repetition_fault(shared_runtime(), c, 10) == "");
   }
 }
 
