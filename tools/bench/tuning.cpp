@@ -94,13 +94,18 @@ void compile_all(RuntimeImpl& impl, const Problem& problem, std::vector<Candidat
 /// ||result - wanted|| / ||wanted|| must be no more than rounding in another order explains. NaN is more.
 std::string why_wrong(const Result& result, const Result& wanted) {
   double difference = 0, size = 0;
-  for (std::size_t i = 0; i < wanted.values.size(); ++i) {
-    if (result.values[i] == wanted.values[i]) continue;  // infinities too
-    const double apart = static_cast<double>(result.values[i]) - wanted.values[i];
-    difference += apart * apart;
-  }
-  for (const float value : wanted.values)
-    if (std::isfinite(value)) size += static_cast<double>(value) * value;
+  std::mutex mutex;
+  reference::parallel_chunks(wanted.values.size(), [&](std::size_t begin, std::size_t end) {
+    double some_difference = 0, some_size = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const double value = wanted.values[i], apart = result.values[i] - value;
+      if (std::isfinite(value)) some_size += value * value;
+      if (result.values[i] != wanted.values[i]) some_difference += apart * apart;  // infinities may be the same
+    }
+    const std::lock_guard lock(mutex);
+    difference += some_difference;
+    size += some_size;
+  });
   const double bound = wanted.dtype == DType::bf16 ? 1e-2 : wanted.dtype == DType::f16 ? 2e-3 : 1e-5;
   const double error = std::sqrt(difference / std::max(size, 1e-30));
   return error <= bound ? ""

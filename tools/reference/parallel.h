@@ -1,8 +1,9 @@
-// parallel: a loop whose rounds are shared among all cores.
+// Loops whose rounds are shared among all cores.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -21,6 +22,16 @@ void parallel(std::int64_t count, const Body& body) {
   for (std::int64_t t = 1; t < std::min(cores, count); ++t) others.emplace_back(work);
   work();
   for (std::thread& other : others) other.join();
+}
+
+/// Calls body(begin, end) for ranges of [0, count) that are worth a thread; body must not throw.
+template <class Body>
+void parallel_chunks(std::size_t count, const Body& body) {
+  constexpr std::size_t kChunk = std::size_t{1} << 18;
+  parallel(static_cast<std::int64_t>((count + kChunk - 1) / kChunk), [&](std::int64_t chunk) {
+    const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
+    body(begin, std::min(begin + kChunk, count));
+  });
 }
 
 }  // namespace sprue::reference

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "reference/parallel.h"
+
 namespace sprue::reference {
 
 std::uint16_t f16_bits(float value) {
@@ -93,11 +95,13 @@ std::vector<std::byte> encoded(std::span<const float> values, const Convert& con
 template <class Bits, class Convert>
 std::vector<float> decoded(std::span<const std::byte> bytes, const Convert& convert) {
   std::vector<float> values(bytes.size() / sizeof(Bits));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    Bits bits = 0;
-    std::memcpy(&bits, &bytes[sizeof(Bits) * i], sizeof(Bits));
-    values[i] = convert(bits);
-  }
+  parallel_chunks(values.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      Bits bits = 0;
+      std::memcpy(&bits, &bytes[sizeof(Bits) * i], sizeof(Bits));
+      values[i] = convert(bits);
+    }
+  });
   return values;
 }
 
