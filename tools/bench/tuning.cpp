@@ -10,12 +10,14 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 
 #include "bench/replay.h"
 #include "bench/workload.h"
 #include "codegen/tuned.h"
 #include "progress.h"
 #include "reference/parallel.h"
+#include "reference/scalar.h"
 #include "runtime/runtime_impl.h"
 #include "spec_arguments.h"
 #include "sprue/error.h"
@@ -91,22 +93,33 @@ void compile_all(RuntimeImpl& impl, const Problem& problem, std::vector<Candidat
   });
 }
 
+std::vector<float> some_values(const Result& result, std::size_t begin, std::size_t end) {
+  const std::size_t size = size_of(result.tensor.dtype);
+  return reference::widen(std::span(result.tensor.bytes).subspan(begin * size, (end - begin) * size),
+                          result.tensor.dtype);
+}
+std::size_t count_values(const Result& result) {
+  return result.tensor.bytes.size() / size_of(result.tensor.dtype);
+}
+
 /// ||result - wanted|| / ||wanted|| must be no more than rounding in another order explains. NaN is more.
 std::string why_wrong(const Result& result, const Result& wanted) {
   double difference = 0, size = 0;
   std::mutex mutex;
-  reference::parallel_chunks(wanted.values.size(), [&](std::size_t begin, std::size_t end) {
+  reference::parallel_chunks(count_values(wanted), [&](std::size_t begin, std::size_t end) {
+    const std::vector<float> found = some_values(result, begin, end), truth = some_values(wanted, begin, end);
     double some_difference = 0, some_size = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      const double value = wanted.values[i], apart = result.values[i] - value;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      const double value = truth[i], apart = found[i] - value;
       if (std::isfinite(value)) some_size += value * value;
-      if (result.values[i] != wanted.values[i]) some_difference += apart * apart;  // infinities may be the same
+      if (found[i] != truth[i]) some_difference += apart * apart;  // infinities may be the same
     }
     const std::lock_guard lock(mutex);
     difference += some_difference;
     size += some_size;
   });
-  const double bound = wanted.dtype == DType::bf16 ? 1e-2 : wanted.dtype == DType::f16 ? 2e-3 : 1e-5;
+  const DType dtype = wanted.tensor.dtype;
+  const double bound = dtype == DType::bf16 ? 1e-2 : dtype == DType::f16 ? 2e-3 : 1e-5;
   const double error = std::sqrt(difference / std::max(size, 1e-30));
   return error <= bound ? ""
                         : fmt::format("wrong result: relative error of {} {:.1e}, at most {:.1e} is right",
@@ -123,7 +136,8 @@ std::string why_wrong(const std::vector<Result>& results, const std::vector<Resu
 
 bool complete(const std::vector<Result>& results) {
   return std::none_of(results.begin(), results.end(), [](const Result& result) {
-    return std::any_of(result.values.begin(), result.values.end(), [](float x) { return std::isnan(x); });
+    const std::vector<float> values = some_values(result, 0, count_values(result));
+    return std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); });
   });
 }
 

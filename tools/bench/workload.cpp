@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "driver/device.h"
-#include "reference/scalar.h"
 
 namespace sprue::tools {
 namespace {
@@ -19,10 +18,7 @@ struct Set {
 
 std::vector<Result> results_of(const Tensors& tensors) {
   std::vector<Result> results;
-  for (const std::string& name : tensors.outputs()) {
-    const HostTensor host = tensors.read(name);
-    results.push_back({name, host.dtype, reference::widen(host.bytes, host.dtype)});
-  }
+  for (const std::string& name : tensors.outputs()) results.push_back({name, tensors.read(name)});
   return results;
 }
 

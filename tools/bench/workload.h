@@ -11,8 +11,7 @@ namespace sprue::tools {
 
 struct Result {
   std::string output;
-  DType dtype = DType::bf16;
-  std::vector<float> values;
+  HostTensor tensor;
 };
 
 struct Workload {
