@@ -18,38 +18,44 @@ __device__ __forceinline__ Totals lane_totals(const Totals& mine) {
   return totals;
 }
 
-// The totals of a row, the same bits in every thread. By all threads of the block, once; those of a cluster
-// then call finish_row_totals() before they end.
-__device__ __forceinline__ Totals row_totals(Totals mine) {
-  constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
-  const int lane = threadIdx.x % 32;
-  mine = lane_totals<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(mine);
-  if constexpr (kWarpsPerRow > 1) {
-    __shared__ Totals warps[kThreads / 32];
-    const int warp = threadIdx.x / 32;
-    if (lane == 0) warps[warp] = mine;
-    __syncthreads();
-    mine = warps[warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow];
-    mine = lane_totals<kWarpsPerRow>(mine);
-  }
-  //% if CLUSTER > 1
-  __shared__ float block[2];
-  if (threadIdx.x == 0) {
-    block[0] = mine.max;
-    block[1] = mine.sum;
-  }
-  cluster_arrive();
-  cluster_wait();
-  mine.max = load_remote(&block[0], lane % kCluster);
-  mine.sum = load_remote(&block[1], lane % kCluster);
-  mine = lane_totals<kCluster>(mine);
-  cluster_arrive();
-  //% end
-  return mine;
-}
+// The totals of a row, the same bits in every thread. By all threads of the block, again and again; after each
+// call they call finish(), before they end.
+struct RowTotals {
+  int parity = 0;  // a slow warp may still read what the last call wrote
 
-__device__ __forceinline__ void finish_row_totals() {
-  //% if CLUSTER > 1
-  cluster_wait();
-  //% end
-}
+  __device__ __forceinline__ Totals operator()(Totals mine) {
+    constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
+    const int lane = threadIdx.x % 32;
+    mine = lane_totals<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(mine);
+    if constexpr (kWarpsPerRow > 1) {
+      __shared__ Totals warps[2][kThreads / 32];
+      const int warp = threadIdx.x / 32;
+      if (lane == 0) warps[parity][warp] = mine;
+      __syncthreads();
+      mine = warps[parity][warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow];
+      mine = lane_totals<kWarpsPerRow>(mine);
+      parity ^= 1;
+    }
+    //% if CLUSTER > 1
+    __shared__ float block[2];
+    if (threadIdx.x == 0) {
+      block[0] = mine.max;
+      block[1] = mine.sum;
+    }
+    cluster_arrive();
+    cluster_wait();
+    mine.max = load_remote(&block[0], lane % kCluster);
+    mine.sum = load_remote(&block[1], lane % kCluster);
+    mine = lane_totals<kCluster>(mine);
+    cluster_arrive();
+    //% end
+    return mine;
+  }
+
+  // Until then the other blocks of a cluster may read this one's totals.
+  __device__ __forceinline__ void finish() const {
+    //% if CLUSTER > 1
+    cluster_wait();
+    //% end
+  }
+};

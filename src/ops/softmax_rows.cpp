@@ -1,5 +1,6 @@
 #include "ops/softmax_rows.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "driver/device.h"
@@ -26,8 +27,10 @@ int queries_of(const View& view) {
 void SoftmaxProblem::launch(const char* op, RuntimeImpl& impl, std::int64_t rows, const void* params,
                             Stream stream) const {
   const LoadedKernel& loaded = impl.kernel(key(), stream, [&] { return request(); });
-  impl.launch(loaded, grid_size(op, rows, loaded.launch.rows_per_block, loaded.launch.blocks_per_row), stream,
-              params);
+  const LaunchShape& launch = loaded.launch;
+  // Rows are in shared memory: blocks stay, and walk over them.
+  if (launch.shared_bytes != 0) rows = std::min<std::int64_t>(rows, loaded.groups_at_once);
+  impl.launch(loaded, grid_size(op, rows, launch.rows_per_block, launch.blocks_per_row), stream, params);
 }
 
 KernelInfo SoftmaxProblem::prepare(RuntimeImpl& impl) const {
