@@ -1,20 +1,18 @@
-// Rows that wait in shared memory, and the walk over them. Included by kernels where a block, or a cluster, works on
-// one row at a time, below rows/vectors.cuh: uses kStages, kThreads, kCluster, kVec and kVecsPerThread.
+// Rows that wait in shared memory, and the walk over them. Included below rows/vectors.cuh by kernels where a
+// block, or a cluster, works on one row at a time: uses kStages, kThreads, kCluster, kVec and kVecsPerThread.
 #pragma once
 
 //% include "device/cp_async.cuh"
 
-static_assert(kVecs % kLanes == 0, "shared memory is for whole rows, of which every thread has as much");
-
-// This thread's vectors of the row in place `stage`, of one tensor. It copies what it reads itself: it waits for its own
-// copies, and nothing is to be synchronised.
+// This thread's vectors of one tensor's row in place `stage`. A thread copies what it reads itself: it waits for its
+// own copies, and nothing is to be synchronised.
 template <class T>
 struct StagedRow {
   static constexpr int kBytes = kVecsPerThread * kThreads * kVec * sizeof(T);  // of a block's part of a row
 
   T* vectors;
 
-  // The kStages rows begin `start` bytes into the block's dynamic shared memory.
+  // The tensor's kStages rows begin `start` bytes into the block's dynamic shared memory.
   __device__ __forceinline__ StagedRow(int start, int stage) {
     extern __shared__ uint4 shared[];
     char* const row = reinterpret_cast<char*>(shared) + start + stage * kBytes;
@@ -28,10 +26,11 @@ struct StagedRow {
   }
 };
 
-// The walk of a block, or cluster, over rows: every so many as there are of those. Row(params, number, stage) is row
-// `number`, without columns if there is none; its copy(i) begins to bring vector i to its place. kStages rows are here
-// or on their way. By all threads; they call done(i) when they have read vector i of `row` for the last time, for every
-// i at which any row has columns: then the row that comes kStages later takes its place.
+// The walk of a block, or a cluster, over rows that are as far apart as there are of those. kStages rows are here or
+// on their way: `row` is here; next.copy(i) lets the row that comes kStages later take the place of its vector i, and
+// is called when that has been read for the last time, for every i at which any row has columns. By all threads.
+//
+// Row(params, number, stage) is row `number`, without columns if there is none. Its copy(i) begins to copy vector i.
 template <class Row, class Params>
 struct StagedRows {
   const Params& params;
@@ -52,7 +51,6 @@ struct StagedRows {
     wait_copies<kStages - 1>();
   }
   __device__ __forceinline__ bool any() const { return number < params.rows; }
-  __device__ __forceinline__ void done(int i) const { next.copy(i); }
   __device__ __forceinline__ void advance() {
     commit_copies();
     number += step;

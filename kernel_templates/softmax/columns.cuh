@@ -1,5 +1,6 @@
-// The columns of rows whose length is known at run time, up to kMostColumns. Included by the kernels of the softmax family
-// below their constants; rows/vectors.cuh finds their vectors. Uses kRegisterWords and kStages.
+// The columns of rows whose length is known at run time, up to kMostColumns, and where threads have them. Included by
+// the kernels of the softmax family below their constants; rows/vectors.cuh finds their vectors. Uses kRegisterWords and
+// kStages.
 #pragma once
 
 constexpr int kHidden = kMostColumns;
@@ -12,9 +13,9 @@ static_assert((kMostColumns & (kMostColumns - 1)) == 0, "so that any power of tw
 static_assert(kVec * sizeof(scalar) == 16, "rows are copied to shared memory by vectors of 16 bytes");
 //% end
 
-// A row waits in shared memory if there are stages. Else it stays in registers, as it is in memory, if a thread's share of
-// it is at most half of the registers that two blocks of a multiprocessor leave it, 64 of them at most. Else it is read
-// again, then from L2.
+// A row waits in shared memory if there are stages. Else it stays in registers, as it is in memory, if a thread's share
+// of it is at most half of the registers that two blocks of a multiprocessor leave it, 64 of them at most. Else it is
+// read again, then from L2.
 constexpr int kMostWords = kThreads > 256 ? 16384 / kThreads : 64;
 constexpr bool kInRegisters = kStages == 0 && kRegisterWords <= kMostWords &&
                               kVecsPerThread <= 32;  // more take long to compile

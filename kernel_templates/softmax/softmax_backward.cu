@@ -2,8 +2,8 @@
 //
 //   y, dy, dx  [rows..., columns]  scalar, any row strides, last one 1; dx may be y or dy
 //
-// y is what softmax_forward wrote: 0 where columns were hidden, which makes dx 0 there. Sums are f32. Threads share rows
-// and keep them as in softmax_forward.
+// y is what softmax_forward wrote: 0 where columns were hidden, which makes dx 0 there. Sums are f32. Threads share
+// rows and keep them as in softmax_forward.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -112,7 +112,7 @@ __device__ __forceinline__ void write_row(const Row& row, const Row& next, float
 #pragma unroll(kUnroll)
   for (int i = 0; i < vectors; ++i) {
     const Values dy = row.seen(row.dy, i), y = row.seen(row.y, i);
-    if constexpr (kStages > 0) next.copy(i);
+    next.copy(i);
     Values dx;
 #pragma unroll
     for (int e = 0; e < kVec; ++e) dx.at[e] = scale * y.at[e] * (dy.at[e] - sum);

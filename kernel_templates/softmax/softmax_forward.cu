@@ -5,9 +5,9 @@
 //
 // A row without a visible column above -inf is 0. Sums are f32.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays in
-// registers where it fits. A longer one waits in shared memory, where blocks walk over rows and have the next ones
-// copied; or it is read again.
+// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays
+// in registers where it fits. Longer ones wait in shared memory: blocks walk over them, and have the next ones copied
+// while they write this one. Else they are read again.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -149,7 +149,7 @@ __device__ __forceinline__ void write_row(const Row& row, const Row& next, const
 #pragma unroll(kUnroll)
   for (int i = 0; i < vectors; ++i) {
     Values y = row.scores(i);
-    if constexpr (kStages > 0) next.copy(i);
+    next.copy(i);
 #pragma unroll
     for (int e = 0; e < kVec; ++e) y.at[e] = exp2_approx(y.at[e] - base) * inverse;
     if (row.columns.has(i)) store_values(row.y + column_of(row_lane(), i), y);

@@ -1,10 +1,10 @@
 #include "ops/softmax_rows.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "driver/device.h"
 #include "ops/row_check.h"
+#include "ops/rows.h"
 
 namespace sprue::ops {
 
@@ -28,8 +28,8 @@ void SoftmaxProblem::launch(const char* op, RuntimeImpl& impl, std::int64_t rows
                             Stream stream) const {
   const LoadedKernel& loaded = impl.kernel(key(), stream, [&] { return request(); });
   const LaunchShape& launch = loaded.launch;
-  // Rows are in shared memory: blocks stay, and walk over them.
-  if (launch.shared_bytes != 0) rows = std::min<std::int64_t>(rows, loaded.groups_at_once);
+  // In shared memory are rows that blocks walk over.
+  if (launch.shared_bytes != 0) rows = walking_groups(rows, loaded.groups_at_once);
   impl.launch(loaded, grid_size(op, rows, launch.rows_per_block, launch.blocks_per_row), stream, params);
 }
 

@@ -268,12 +268,20 @@ TEST_CASE("softmax: the same call gives the same bits", "[gpu]") {
 TEST_CASE("softmax: blocks walk over rows in shared memory", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const driver::DeviceInfo& device = driver::device_info(driver::current_device());
-  const std::int64_t rows = 15 * device.multiprocessors + 7;  // more than there are blocks, whatever the schedule
+  const std::int64_t rows = 15 * device.multiprocessors + 7;  // more than blocks, whatever the schedule
   const std::vector<SoftmaxCase> cases = {
       {.batch = 1, .queries = rows, .columns = 8192},
       {.batch = 1, .queries = rows, .columns = 8184, .mask = true, .in_place = true},
-      {.batch = 3, .queries = rows / 3, .columns = 4104, .causal = true, .layout = {.order = {1, 0, 2}, .padding = 8}},
-      {.batch = 1, .queries = rows, .columns = 4096, .dtype = DType::f32, .layout = {.padding = 4, .offset = 4}},
+      {.batch = 3,
+       .queries = rows / 3,
+       .columns = 4104,
+       .causal = true,
+       .layout = {.order = {1, 0, 2}, .padding = 8}},
+      {.batch = 1,
+       .queries = rows,
+       .columns = 4096,
+       .dtype = DType::f32,
+       .layout = {.padding = 4, .offset = 4}},
       {.batch = 1, .queries = 700, .columns = 520, .dtype = DType::f16, .mask = true, .causal = true}};
   for (const SoftmaxCase& c : cases) {
     INFO(c.print());
