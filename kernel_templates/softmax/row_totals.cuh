@@ -1,5 +1,5 @@
 // Sums of exponentials over the threads that share a row, in a fixed order. Included by softmax_forward below
-// its constants: uses kThreadsPerRow, kThreads and kCluster.
+// its constants: uses kThreadsPerRow, kThreads, kCluster and kStages.
 #pragma once
 
 // Of some scores t: the largest, and the sum of 2^(t - base_of(max)).
@@ -18,10 +18,10 @@ __device__ __forceinline__ Totals lane_totals(const Totals& mine) {
   return totals;
 }
 
-// The totals of a row, the same bits in every thread. By all threads of the block, again and again; after each
-// call they call finish(), before they end.
+// The totals of a row, the same bits in every thread. May be called again and again if kStages > 0, else once; a
+// kernel with clusters ends with finish(). By all threads of the block.
 struct RowTotals {
-  int parity = 0;  // a slow warp may still read what the last call wrote
+  int parity = 0;  // the buffers of a call are written again by the call after the next one
 
   __device__ __forceinline__ Totals operator()(Totals mine) {
     constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
@@ -34,27 +34,28 @@ struct RowTotals {
       __syncthreads();
       mine = warps[parity][warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow];
       mine = lane_totals<kWarpsPerRow>(mine);
-      parity ^= 1;
     }
     //% if CLUSTER > 1
-    __shared__ float block[2];
+    __shared__ float block[2][2];
     if (threadIdx.x == 0) {
-      block[0] = mine.max;
-      block[1] = mine.sum;
+      block[parity][0] = mine.max;
+      block[parity][1] = mine.sum;
     }
     cluster_arrive();
     cluster_wait();
-    mine.max = load_remote(&block[0], lane % kCluster);
-    mine.sum = load_remote(&block[1], lane % kCluster);
+    mine.max = load_remote(&block[parity][0], lane % kCluster);
+    mine.sum = load_remote(&block[parity][1], lane % kCluster);
     mine = lane_totals<kCluster>(mine);
-    cluster_arrive();
+    if constexpr (kStages == 0) cluster_arrive();
     //% end
+    parity ^= 1;
     return mine;
   }
 
   // Until then the other blocks of a cluster may read this one's totals.
   __device__ __forceinline__ void finish() const {
     //% if CLUSTER > 1
+    if constexpr (kStages > 0) cluster_arrive();
     cluster_wait();
     //% end
   }

@@ -164,15 +164,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     softmax_forward(const __grid_constant__ Params params) {
   RowTotals row_totals;
   //% if STAGES > 0
-  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance()) {
-    const Totals totals = row_totals(totals_of(rows.row));
-    write_row(rows.row, rows.next, totals);
-    row_totals.finish();
-  }
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
+    write_row(rows.row, rows.next, row_totals(totals_of(rows.row)));
   //% else
   Row row(params, static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow);
   row.keep();
   write_row(row, row, row_totals(totals_of(row)));
-  row_totals.finish();
   //% end
+  row_totals.finish();
 }
