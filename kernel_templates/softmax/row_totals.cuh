@@ -2,6 +2,10 @@
 // its constants: uses kThreadsPerRow, kThreads, kCluster and kStages.
 #pragma once
 
+//% if CLUSTER > 1 && STAGES > 0
+//% include "rows/exchange.cuh"
+//% end
+
 // Of some scores t: the largest, and the sum of 2^(t - base_of(max)).
 struct Totals {
   float max = negative_infinity(), sum = 0.0f;
@@ -22,6 +26,9 @@ __device__ __forceinline__ Totals lane_totals(const Totals& mine) {
 // kernel with clusters ends with finish(). By all threads of the block.
 struct RowTotals {
   int parity = 0;  // the buffers of a call are written again by the call after the next one
+  //% if CLUSTER > 1 && STAGES > 0
+  ClusterExchange<2> exchange;
+  //% end
 
   __device__ __forceinline__ Totals operator()(Totals mine) {
     constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
@@ -35,27 +42,30 @@ struct RowTotals {
       mine = warps[parity][warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow];
       mine = lane_totals<kWarpsPerRow>(mine);
     }
-    //% if CLUSTER > 1
-    __shared__ float block[2][2];
+    parity ^= 1;
+    //% if CLUSTER > 1 && STAGES > 0
+    const auto& blocks = exchange({mine.max, mine.sum});
+    mine = {blocks[lane % kCluster][0], blocks[lane % kCluster][1]};
+    mine = lane_totals<kCluster>(mine);
+    //% elif CLUSTER > 1
+    __shared__ float block[2];
     if (threadIdx.x == 0) {
-      block[parity][0] = mine.max;
-      block[parity][1] = mine.sum;
+      block[0] = mine.max;
+      block[1] = mine.sum;
     }
     cluster_arrive();
     cluster_wait();
-    mine.max = load_remote(&block[parity][0], lane % kCluster);
-    mine.sum = load_remote(&block[parity][1], lane % kCluster);
+    mine.max = load_remote(&block[0], lane % kCluster);
+    mine.sum = load_remote(&block[1], lane % kCluster);
     mine = lane_totals<kCluster>(mine);
-    if constexpr (kStages == 0) cluster_arrive();
+    cluster_arrive();
     //% end
-    parity ^= 1;
     return mine;
   }
 
   // Until then the other blocks of a cluster may read this one's totals.
   __device__ __forceinline__ void finish() const {
-    //% if CLUSTER > 1
-    if constexpr (kStages > 0) cluster_arrive();
+    //% if CLUSTER > 1 && STAGES == 0
     cluster_wait();
     //% end
   }

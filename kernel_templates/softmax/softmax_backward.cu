@@ -35,7 +35,11 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 constexpr int kRegisterWords = kMostColumns / (kThreadsPerRow * kCluster) * 2 * sizeof(scalar) / 4;
 
 //% include "softmax/columns.cuh"
+//% if STAGES > 0
+//% include "rows/staged_sums.cuh"
+//% else
 //% include "rows/sums.cuh"
+//% end
 
 struct Params {
   scalar* dx;
@@ -126,14 +130,18 @@ extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     softmax_backward(const __grid_constant__ Params params) {
-  RowSums row_sums;
   //% if STAGES > 0
-  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
-    write_row(rows.row, rows.next, row_sums(sum_of(rows.row)), params.scale);
+  StagedRowSums<1> row_sums;
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance()) {
+    float sum[1] = {sum_of(rows.row)};
+    row_sums(sum);
+    write_row(rows.row, rows.next, sum[0], params.scale);
+  }
   //% else
+  RowSums row_sums;
   Row row(params, static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow);
   row.keep();
   write_row(row, row, row_sums(sum_of(row)), params.scale);
-  //% end
   row_sums.finish();
+  //% end
 }
