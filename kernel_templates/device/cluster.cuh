@@ -38,8 +38,9 @@ __device__ __forceinline__ float load_remote(const float* p, u32 rank) {
   return x;
 }
 
-// Writes x to *p, and announces its 4 bytes to the barrier, both in the block of that rank; p and barrier are where this
-// block has them in shared memory. Waits for nothing, and is ordered with nothing but waits for the barrier.
+// Writes x to *p, and announces its 4 bytes to the barrier, both in the block of that rank; p and barrier are
+// where this block has them in shared memory. Waits for nothing, and is ordered with nothing but waits for
+// the barrier.
 __device__ __forceinline__ void send_remote(const float* p, u32 barrier, u32 rank, float x) {
   asm volatile(
       "{\n"

@@ -4,8 +4,8 @@
 
 //% include "device/cp_async.cuh"
 
-// This thread's vectors of one tensor's row in place `stage`. A thread copies what it reads itself: it waits for its
-// own copies, and nothing is to be synchronised.
+// This thread's vectors of one tensor's row in place `stage`. A thread copies what it reads itself: it waits
+// for its own copies, and nothing is to be synchronised.
 template <class T>
 struct StagedRow {
   static constexpr int kBytes = kVecsPerThread * kThreads * kVec * sizeof(T);  // of a block's part of a row
@@ -18,7 +18,9 @@ struct StagedRow {
     char* const row = reinterpret_cast<char*>(shared) + start + stage * kBytes;
     vectors = reinterpret_cast<T*>(row) + threadIdx.x * kVec;
   }
-  __device__ __forceinline__ Vec<T, kVec> get(int i) const { return load<T, kVec>(vectors + i * kThreads * kVec); }
+  __device__ __forceinline__ Vec<T, kVec> get(int i) const {
+    return load<T, kVec>(vectors + i * kThreads * kVec);
+  }
   // Vector i is *src, once this thread has waited; what it is now has been read.
   __device__ __forceinline__ void copy(int i, const T* src) const {
     asm volatile("" ::: "memory");  // no load of it is moved behind the copy
@@ -26,11 +28,13 @@ struct StagedRow {
   }
 };
 
-// The walk of a block, or a cluster, over rows that are as far apart as there are of those. kStages rows are here or
-// on their way: `row` is here; next.copy(i) lets the row that comes kStages later take the place of its vector i, and
-// is called when that has been read for the last time, for every i at which any row has columns. By all threads.
+// The walk of a block, or a cluster, over rows that are as far apart as there are of those. kStages rows are
+// here or on their way: `row` is here; next.copy(i) lets the row that comes kStages later take the place of
+// its vector i, and is called when that has been read for the last time, for every i at which any row has
+// columns. By all threads.
 //
-// Row(params, number, stage) is row `number`, without columns if there is none. Its copy(i) begins to copy vector i.
+// Row(params, number, stage) is row `number`, without columns if there is none. Its copy(i) begins to copy
+// vector i.
 template <class Row, class Params>
 struct StagedRows {
   const Params& params;

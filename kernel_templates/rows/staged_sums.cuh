@@ -1,5 +1,5 @@
-// Sums over the threads that share a row, for kernels that have the next rows copied meanwhile. Included below their
-// constants: uses kThreads and kCluster.
+// Sums over the threads that share a row, for kernels that have the next rows copied meanwhile. Included
+// below their constants: uses kThreads and kCluster.
 #pragma once
 
 //% if CLUSTER > 1

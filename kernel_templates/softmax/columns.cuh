@@ -1,6 +1,6 @@
-// The columns of rows whose length is known at run time, up to kMostColumns, and where threads have them. Included by
-// the kernels of the softmax family below their constants; rows/vectors.cuh finds their vectors. Uses kRegisterWords and
-// kStages.
+// The columns of rows whose length is known at run time, up to kMostColumns, and where threads have them. Included
+// by the kernels of the softmax family below their constants; rows/vectors.cuh finds their vectors. Uses kRegisterWords
+// and kStages.
 #pragma once
 
 constexpr int kHidden = kMostColumns;

@@ -22,8 +22,8 @@ __device__ __forceinline__ Totals lane_totals(const Totals& mine) {
   return totals;
 }
 
-// The totals of a row, the same bits in every thread. May be called again and again if kStages > 0, else once; a
-// kernel with clusters ends with finish(). By all threads of the block.
+// The totals of a row, the same bits in every thread. May be called again and again if kStages > 0, else
+// once; a kernel with clusters ends with finish(). By all threads of the block.
 struct RowTotals {
   int parity = 0;  // the buffers of a call are written again by the call after the next one
   //% if CLUSTER > 1 && STAGES > 0

@@ -2,7 +2,6 @@
 #include "emulator/access.h"
 
 #include "emulator/async.h"
-
 #include "emulator/memory.h"
 
 namespace emulator {
@@ -97,7 +96,7 @@ void store_value(Decoder& d, Instruction& in) {
   in.space = space_of(d);
   in.width = static_cast<std::uint8_t>(width_of(d));
   const auto from = Decoder::elements(d.operand(1));
-  if (from.size() != in.width || bytes_of(type) * in.width > 32 ) d.unsupported();
+  if (from.size() != in.width || bytes_of(type) * in.width > 32) d.unsupported();
   in.aux[0] = bytes_of(type) == 8;
   for (const Operand& element : from) {
     if (element.kind == Operand::Kind::name && bytes_of(d.type_of(element)) == 8) in.aux[0] = 1;
