@@ -38,4 +38,19 @@ __device__ __forceinline__ float load_remote(const float* p, u32 rank) {
   return x;
 }
 
+// Writes x to *p, and announces its 4 bytes to the barrier, both in the block of that rank; p and barrier are
+// where this block has them in shared memory. Waits for nothing, and is ordered with nothing but waits for
+// the barrier.
+__device__ __forceinline__ void send_remote(const float* p, u32 barrier, u32 rank, float x) {
+  asm volatile(
+      "{\n"
+      "  .reg .u32 address, barrier;\n"
+      "  mapa.shared::cluster.u32 address, %0, %2;\n"
+      "  mapa.shared::cluster.u32 barrier, %1, %2;\n"
+      "  st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.f32 [address], %3, [barrier];\n"
+      "}" ::"r"(static_cast<u32>(__cvta_generic_to_shared(p))),
+      "r"(barrier), "r"(rank), "f"(x)
+      : "memory");
+}
+
 }  // namespace device

@@ -2,8 +2,8 @@
 //
 //   y, dy, dx  [rows..., columns]  scalar, any row strides, last one 1; dx may be y or dy
 //
-// y is what softmax_forward wrote: 0 where columns were hidden, which makes dx 0 there. Sums are f32. Threads share rows as
-// in softmax_forward.
+// y is what softmax_forward wrote: 0 where columns were hidden, which makes dx 0 there. Sums are f32. Threads share
+// rows and keep them as in softmax_forward.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -23,9 +23,11 @@ constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
+constexpr int kStages = ${STAGES};  // rows in shared memory at once; 0: in registers
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
+static_assert(kStages == 0 || kRowsPerBlock == 1, "a block walks over rows one by one");
 
 using namespace device;
 
@@ -33,7 +35,11 @@ constexpr int kThreads = kThreadsPerRow * kRowsPerBlock;
 constexpr int kRegisterWords = kMostColumns / (kThreadsPerRow * kCluster) * 2 * sizeof(scalar) / 4;
 
 //% include "softmax/columns.cuh"
+//% if STAGES > 0
+//% include "rows/staged_sums.cuh"
+//% else
 //% include "rows/sums.cuh"
+//% end
 
 struct Params {
   scalar* dx;
@@ -47,19 +53,43 @@ struct Params {
 
 // A row of dy and y, the part of it that a thread has.
 struct Row {
-  const scalar *dy, *y;
   Columns columns;
-  Vector kept_dy[kInRegisters ? kVecsPerThread : 1], kept_y[kInRegisters ? kVecsPerThread : 1];
+  RowPart<scalar> dy, y;
+  scalar* dx;
 
-  // Vector i is at [at(i)] from now on.
-  __device__ __forceinline__ static int at(int i) { return kInRegisters ? i : 0; }
-  __device__ __forceinline__ void load_one(int i) {
-    kept_dy[at(i)] = columns.load_one(dy, i);
-    kept_y[at(i)] = columns.load_one(y, i);
+  //% if STAGES > 0
+  __device__ __forceinline__ Row(const Params& params, i64 number, int stage)
+      : dy{nullptr, {0, stage}}, y{nullptr, {kStages * StagedRow<scalar>::kBytes, stage}} {
+    find(params, number);
   }
-  // 0 in columns that do not count, whatever is there.
-  __device__ __forceinline__ Values seen(const Vector& vector, int i) const {
-    Values values = widen(vector);
+  __device__ __forceinline__ void copy(int i) const {
+    dy.copy(columns, i);
+    y.copy(columns, i);
+  }
+  //% else
+  __device__ __forceinline__ Row(const Params& params, i64 number) { find(params, number); }
+  __device__ __forceinline__ void copy(int) const {}
+  __device__ __forceinline__ void keep() {
+    if constexpr (!kInRegisters) return;
+#pragma unroll
+    for (int i = 0; i < kVecsPerThread; ++i) {
+      dy.keep(columns, i);
+      y.keep(columns, i);
+    }
+  }
+  //% end
+  __device__ __forceinline__ void find(const Params& params, i64 number) {
+    columns = columns_of(params, number);
+    i64 offset[3];
+    row_offsets(offset, params.extent, params.strides, is_row(params, number) ? number : 0);
+    dx = params.dx + offset[0];
+    dy.row = params.dy + offset[1];
+    y.row = params.y + offset[2];
+  }
+
+  // A vector of dy or y, 0 in columns that do not count, whatever is there.
+  __device__ __forceinline__ Values seen(const RowPart<scalar>& part, int i) const {
+    Values values = widen(part.get(columns, i));
 #pragma unroll
     for (int e = 0; e < kVec; ++e)
       values.at[e] = (kCausal ? columns.sees(i, e) : columns.sees(i)) ? values.at[e] : 0.0f;
@@ -67,44 +97,51 @@ struct Row {
   }
 };
 
+// What a thread has of the sum of y[r, :] * dy[r, :].
+__device__ __forceinline__ float sum_of(const Row& row) {
+  float sum = 0.0f;
+  const int vectors = Columns::vectors(row.columns.visible);
+#pragma unroll(kUnroll)
+  for (int i = 0; i < vectors; ++i) {
+    const Values dy = row.seen(row.dy, i), y = row.seen(row.y, i);
+#pragma unroll
+    for (int e = 0; e < kVec; ++e) sum = fmaf(dy.at[e], y.at[e], sum);
+  }
+  return sum;
+}
+
+// Writes a row; vectors of `next` take the places of those that are done.
+__device__ __forceinline__ void write_row(const Row& row, const Row& next, float sum, float scale) {
+  const int vectors = Columns::vectors(row.columns.all);
+#pragma unroll(kUnroll)
+  for (int i = 0; i < vectors; ++i) {
+    const Values dy = row.seen(row.dy, i), y = row.seen(row.y, i);
+    next.copy(i);
+    Values dx;
+#pragma unroll
+    for (int e = 0; e < kVec; ++e) dx.at[e] = scale * y.at[e] * (dy.at[e] - sum);
+    if (row.columns.has(i)) store_values(row.dx + column_of(row_lane(), i), dx);
+  }
+}
+
 //% if CLUSTER > 1
 extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
 //% else
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     softmax_backward(const __grid_constant__ Params params) {
-  const i64 place = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
-  const bool active = kRowsPerBlock == 1 || place < params.rows;
-  const i64 number = active ? place : 0;
-  const int lane = row_lane();
-  i64 offset[3];
-  row_offsets(offset, params.extent, params.strides, number);
-  Row row{params.dy + offset[1], params.y + offset[2],
-          {lane, visible_columns(params.columns, params.queries, number)}};
-
-  if constexpr (kInRegisters) {
-#pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) row.load_one(i);
+  //% if STAGES > 0
+  StagedRowSums<1> row_sums;
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance()) {
+    float sum[1] = {sum_of(rows.row)};
+    row_sums(sum);
+    write_row(rows.row, rows.next, sum[0], params.scale);
   }
-  float sum = 0.0f;
-#pragma unroll(kUnroll)
-  for (int i = 0; i < kVecsPerThread; ++i) {
-    if constexpr (!kInRegisters) row.load_one(i);
-    const Values dy = row.seen(row.kept_dy[Row::at(i)], i), y = row.seen(row.kept_y[Row::at(i)], i);
-#pragma unroll
-    for (int e = 0; e < kVec; ++e) sum = fmaf(dy.at[e], y.at[e], sum);
-  }
+  //% else
   RowSums row_sums;
-  sum = row_sums(sum);
-#pragma unroll(kUnroll)
-  for (int i = 0; i < kVecsPerThread; ++i) {
-    if constexpr (!kInRegisters) row.load_one(i);
-    const Values dy = row.seen(row.kept_dy[Row::at(i)], i), y = row.seen(row.kept_y[Row::at(i)], i);
-    Values dx;
-#pragma unroll
-    for (int e = 0; e < kVec; ++e) dx.at[e] = params.scale * y.at[e] * (dy.at[e] - sum);
-    const int column = column_of(lane, i);
-    if (active && column < params.columns) store_values(params.dx + offset[0] + column, dx);
-  }
+  Row row(params, static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow);
+  row.keep();
+  write_row(row, row, row_sums(sum_of(row)), params.scale);
   row_sums.finish();
+  //% end
 }

@@ -5,8 +5,9 @@
 //
 // A row without a visible column above -inf is 0. Sums are f32.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays in
-// registers where it fits; a longer one is read again, then from L2.
+// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays
+// in registers where it fits. Longer ones wait in shared memory: blocks walk over them, and have the next ones copied
+// while they write this one. Else they are read again.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -27,9 +28,11 @@ constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
+constexpr int kStages = ${STAGES};  // rows in shared memory at once; 0: in registers
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
+static_assert(kStages == 0 || kRowsPerBlock == 1, "a block walks over rows one by one");
 
 using namespace device;
 
@@ -50,27 +53,53 @@ struct Params {
   int columns, queries;
 };
 
-// One row of x and mask, the part of it that a thread has.
+// A row of x and mask, the part of it that a thread has.
 struct Row {
-  const scalar* x;
-  const u8* mask;
-  float factor;
   Columns columns;
-  Vector kept[kInRegisters ? kVecsPerThread : 1];
-  Vec<u8, kVec> hidden[kInRegisters ? kVecsPerThread : 1];
+  RowPart<scalar> x;
+  RowPart<u8> mask;
+  scalar* y;
+  float factor;
 
-  // Vector i is at [at(i)] from now on.
-  __device__ __forceinline__ static int at(int i) { return kInRegisters ? i : 0; }
-  __device__ __forceinline__ void load_one(int i) {
-    kept[at(i)] = columns.load_one(x, i);
-    if constexpr (kHasMask) hidden[at(i)] = load<u8, kVec>(mask + columns.place(i));
+  //% if STAGES > 0
+  __device__ __forceinline__ Row(const Params& params, i64 number, int stage)
+      : x{nullptr, {0, stage}}, mask{nullptr, {kStages * StagedRow<scalar>::kBytes, stage}} {
+    find(params, number);
   }
+  __device__ __forceinline__ void copy(int i) const {
+    x.copy(columns, i);
+    if constexpr (kHasMask) mask.copy(columns, i);
+  }
+  //% else
+  __device__ __forceinline__ Row(const Params& params, i64 number) { find(params, number); }
+  __device__ __forceinline__ void copy(int) const {}
+  __device__ __forceinline__ void keep() {
+    if constexpr (!kInRegisters) return;
+#pragma unroll
+    for (int i = 0; i < kVecsPerThread; ++i) {
+      x.keep(columns, i);
+      if constexpr (kHasMask) mask.keep(columns, i);
+    }
+  }
+  //% end
+  __device__ __forceinline__ void find(const Params& params, i64 number) {
+    columns = columns_of(params, number);
+    i64 offset[3];
+    row_offsets(offset, params.extent, params.strides, is_row(params, number) ? number : 0);
+    factor = params.factor;
+    y = params.y + offset[0];
+    x.row = params.x + offset[1];
+    mask.row = params.mask + offset[2];
+  }
+
   // Exponents of 2; -inf where a column is hidden.
   __device__ __forceinline__ Values scores(int i) const {
-    Values t = widen(kept[at(i)]);
+    Values t = widen(x.get(columns, i));
+    Vec<u8, kVec> hidden = {};
+    if constexpr (kHasMask) hidden = mask.get(columns, i);
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
-      const bool is_seen = (kCausal ? columns.sees(i, e) : columns.sees(i)) && !(kHasMask && hidden[at(i)].at[e] != 0);
+      const bool is_seen = (kCausal ? columns.sees(i, e) : columns.sees(i)) && hidden.at[e] == 0;
       t.at[e] = is_seen ? t.at[e] * factor : negative_infinity();
     }
     return t;
@@ -92,25 +121,10 @@ __device__ __forceinline__ void add(Totals& totals, const Values& t, float max) 
   totals.max = max;
 }
 
-//% if CLUSTER > 1
-extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
-//% else
-extern "C" __global__ void __launch_bounds__(kThreads)
-//% end
-    softmax_forward(const __grid_constant__ Params params) {
-  const i64 place = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
-  const bool active = kRowsPerBlock == 1 || place < params.rows;
-  const i64 number = active ? place : 0;
-  const int lane = row_lane();
-  i64 offset[3];
-  row_offsets(offset, params.extent, params.strides, number);
-  Row row{params.x + offset[1], params.mask + offset[2], params.factor,
-          {lane, visible_columns(params.columns, params.queries, number)}};
-
+// The totals of what a thread has of a row.
+__device__ __forceinline__ Totals totals_of(const Row& row) {
   Totals totals;
   if constexpr (kInRegisters) {
-#pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) row.load_one(i);
     float max = negative_infinity();
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) max = largest(max, row.scores(i));
@@ -118,23 +132,44 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) add(totals, row.scores(i), max);
   } else {
+    const int vectors = Columns::vectors(row.columns.visible);
 #pragma unroll(kUnroll)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      row.load_one(i);
+    for (int i = 0; i < vectors; ++i) {
       const Values t = row.scores(i);
       add(totals, t, largest(totals.max, t));
     }
   }
-  totals = row_totals(totals);
+  return totals;
+}
+
+// Writes a row; vectors of `next` take the places of those that are done.
+__device__ __forceinline__ void write_row(const Row& row, const Row& next, const Totals& totals) {
   const float base = base_of(totals.max), inverse = totals.sum == 0.0f ? 0.0f : 1.0f / totals.sum;
+  const int vectors = Columns::vectors(row.columns.all);
 #pragma unroll(kUnroll)
-  for (int i = 0; i < kVecsPerThread; ++i) {
-    if constexpr (!kInRegisters) row.load_one(i);
+  for (int i = 0; i < vectors; ++i) {
     Values y = row.scores(i);
+    next.copy(i);
 #pragma unroll
     for (int e = 0; e < kVec; ++e) y.at[e] = exp2_approx(y.at[e] - base) * inverse;
-    const int column = column_of(lane, i);
-    if (active && column < params.columns) store_values(params.y + offset[0] + column, y);
+    if (row.columns.has(i)) store_values(row.y + column_of(row_lane(), i), y);
   }
-  finish_row_totals();
+}
+
+//% if CLUSTER > 1
+extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
+//% else
+extern "C" __global__ void __launch_bounds__(kThreads)
+//% end
+    softmax_forward(const __grid_constant__ Params params) {
+  RowTotals row_totals;
+  //% if STAGES > 0
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
+    write_row(rows.row, rows.next, row_totals(totals_of(rows.row)));
+  //% else
+  Row row(params, static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow);
+  row.keep();
+  write_row(row, row, row_totals(totals_of(row)));
+  //% end
+  row_totals.finish();
 }

@@ -48,6 +48,8 @@ class Evaluation {
         return integer(node, *node.left) > integer(node, *node.right);
       case Operator::greater_equal:
         return integer(node, *node.left) >= integer(node, *node.right);
+      case Operator::condition:
+        return value(boolean(node, *node.left) ? *node.right->left : *node.right->right);
       default:
         return arithmetic(node, integer(node, *node.left), integer(node, *node.right));
     }

@@ -13,9 +13,10 @@ namespace sprue::codegen {
 
 struct ExpressionNode;
 
-/// Grammar, loosest first: `a || b`, `a && b`, `== != < <= > >=`, `+ -`, `* / %`, `! -`, then `min(a, b)`,
-/// `max(a, b)`, names, integers, 'strings', true, false, parentheses. `&&` and `||` look at their right side
-/// only when they must; comparisons do not chain; division rounds toward zero. Immutable, cheap to copy.
+/// Grammar, loosest first: `a ? b : c`, `a || b`, `a && b`, `== != < <= > >=`, `+ -`, `* / %`, `! -`, then
+/// `min(a, b)`, `max(a, b)`, names, integers, 'strings', true, false, parentheses. `&&` and `||` look at
+/// their right side only when they must, `?` at one of its alternatives; comparisons do not chain; division
+/// rounds toward zero. Immutable, cheap to copy.
 class Expression {
  public:
   Expression() = default;

@@ -28,7 +28,9 @@ enum class Operator {
   divide,
   remainder,
   minimum,
-  maximum
+  maximum,
+  condition,    // left ? right
+  alternatives  // left : right; only under a condition
 };
 
 struct ExpressionNode {

@@ -58,12 +58,23 @@ class ExpressionParser {
   Node parse() {
     if (text_.size() > kMaxBytes)
       at_.fail(fmt::format("an expression may have at most {} characters", kMaxBytes));
-    Node root = infix(1, 1);
+    Node root = condition(1);
     if (pos_ < text_.size()) fail("an operator");
     return root;
   }
 
  private:
+  Node condition(int depth) {
+    Node when = infix(1, depth);
+    skip_spaces();
+    const std::size_t offset = pos_;
+    if (!take('?')) return when;
+    Node yes = condition(depth + 1);
+    if (!take(':')) fail(fmt::format("a : for the ? at character {}", offset + 1));
+    Node no = condition(depth + 1);
+    return node(Operator::condition, "?", offset, when, node(Operator::alternatives, ":", offset, yes, no));
+  }
+
   Node infix(int lowest, int depth) {
     Node left = prefix(depth);
     bool compared = false;
@@ -87,7 +98,7 @@ class ExpressionParser {
     if (take('!')) return node(Operator::logical_not, "!", offset, prefix(depth + 1), nullptr);
     if (take('-')) return node(Operator::negate, "-", offset, prefix(depth + 1), nullptr);
     if (take('(')) {
-      Node inside = infix(1, depth + 1);
+      Node inside = condition(depth + 1);
       if (!take(')')) fail(fmt::format("a ) for the ( at character {}", offset + 1));
       return inside;
     }
@@ -125,9 +136,9 @@ class ExpressionParser {
     if (text == "true" || text == "false") return literal(text == "true", offset);
     if (text == "min" || text == "max") {
       if (!take('(')) fail(fmt::format("a ( after {}", text));
-      Node left = infix(1, depth + 1);
+      Node left = condition(depth + 1);
       if (!take(',')) fail(fmt::format("a , between the two arguments of {}", text));
-      Node right = infix(1, depth + 1);
+      Node right = condition(depth + 1);
       if (!take(')')) fail(fmt::format("a ) after the two arguments of {}", text));
       return node(text == "min" ? Operator::minimum : Operator::maximum, text == "min" ? "min" : "max",
                   offset, left, right);

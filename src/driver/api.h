@@ -32,6 +32,7 @@ namespace sprue::driver {
   X(cuKernelGetAttribute)                        \
   X(cuKernelSetAttribute)                        \
   X(cuOccupancyMaxActiveBlocksPerMultiprocessor) \
+  X(cuOccupancyMaxActiveClusters)                \
   X(cuLaunchKernel)                              \
   X(cuLaunchKernelEx)                            \
   X(cuTensorMapEncodeTiled)                      \

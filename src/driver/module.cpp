@@ -80,4 +80,19 @@ int Module::blocks_per_multiprocessor(int device, int threads, int shared_bytes)
   return blocks;
 }
 
+int Module::clusters_at_once(int device, int threads, int shared_bytes) const {
+  const ScopedDevice scope(device);
+  int width = 0, clusters = 0;
+  SPRUE_CUDA(cuKernelGetAttribute, &width, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH, kernel_, device);
+  if (width == 0) return 0;
+  CUlaunchConfig config = {};
+  config.gridDimX = static_cast<unsigned>(width);
+  config.gridDimY = config.gridDimZ = 1;
+  config.blockDimX = static_cast<unsigned>(threads);
+  config.blockDimY = config.blockDimZ = 1;
+  config.sharedMemBytes = static_cast<unsigned>(shared_bytes);
+  SPRUE_CUDA(cuOccupancyMaxActiveClusters, &clusters, function_of(kernel_), &config);
+  return clusters;
+}
+
 }  // namespace sprue::driver

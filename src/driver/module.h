@@ -38,6 +38,9 @@ class Module {
   KernelAttributes attributes(int device) const;
   /// How many blocks of that size are resident on one multiprocessor; after prepare().
   int blocks_per_multiprocessor(int device, int threads, int shared_bytes) const;
+  /// How many of the clusters that the kernel was compiled for are resident on the device, 0 if for none;
+  /// after prepare(). Not every multiprocessor may have neighbours enough for one.
+  int clusters_at_once(int device, int threads, int shared_bytes) const;
 
  private:
   std::string entry_;

@@ -16,6 +16,12 @@ inline std::int64_t with_columns(std::int64_t alignment, std::int64_t columns) {
   return std::int64_t{1} << std::countr_zero(static_cast<std::uint64_t>(alignment | columns));
 }
 
+/// How many groups walk over rows, if `most` can at once: all over as many rows, as far as that goes.
+inline std::int64_t walking_groups(std::int64_t rows, std::int64_t most) {
+  const std::int64_t turns = (rows + most - 1) / most;
+  return (rows + turns - 1) / turns;
+}
+
 inline constexpr int kMaxRowDims = kMaxRank - 1;
 
 /// Extents of the row dimensions, outermost first, and a tensor's strides of them, in elements. As the

@@ -4,6 +4,7 @@
 
 #include "driver/device.h"
 #include "ops/row_check.h"
+#include "ops/rows.h"
 
 namespace sprue::ops {
 
@@ -26,8 +27,10 @@ int queries_of(const View& view) {
 void SoftmaxProblem::launch(const char* op, RuntimeImpl& impl, std::int64_t rows, const void* params,
                             Stream stream) const {
   const LoadedKernel& loaded = impl.kernel(key(), stream, [&] { return request(); });
-  impl.launch(loaded, grid_size(op, rows, loaded.launch.rows_per_block, loaded.launch.blocks_per_row), stream,
-              params);
+  const LaunchShape& launch = loaded.launch;
+  // In shared memory are rows that blocks walk over.
+  if (launch.shared_bytes != 0) rows = walking_groups(rows, loaded.groups_at_once);
+  impl.launch(loaded, grid_size(op, rows, launch.rows_per_block, launch.blocks_per_row), stream, params);
 }
 
 KernelInfo SoftmaxProblem::prepare(RuntimeImpl& impl) const {

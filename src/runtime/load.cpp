@@ -2,6 +2,8 @@
 // itself.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "driver/device.h"
 #include "driver/launch.h"
 #include "driver/module.h"
@@ -75,6 +77,9 @@ const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& requ
     kernel->l2_bytes = device.l2_bytes;
     kernel->blocks_per_multiprocessor =
         source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);
+    const int clusters = source->module.clusters_at_once(key.device, threads, shared_bytes);
+    const int blocks = device.multiprocessors * kernel->blocks_per_multiprocessor;
+    kernel->groups_at_once = std::max(1, clusters != 0 ? clusters : blocks);
     return &table_.insert(key, std::move(kernel));
   };
   return *loads_.run(key, make, [&] { AtomicCounters::add(counters_.waits); });

@@ -45,6 +45,17 @@ TEST_CASE("expressions compare values of one kind") {
         "file:3:12: == compares two values of one kind, but is given the integer 96 and the string bf16");
 }
 
+TEST_CASE("a condition chooses one of two values and looks at no other") {
+  CHECK(value_of("SCALAR == 'f32' ? 4 : 2") == "2");
+  CHECK(value_of("3 * (CAUSAL ? N : 1 / 0)") == "288");
+  CHECK(value_of("false ? 1 : true ? 2 : 3") == "2");
+  CHECK(value_of("true ? false ? 1 : 2 : 3") == "2");
+  CHECK(value_of("false || CAUSAL ? 'a' : NOBODY") == "a");
+  CHECK(value_of("N ? 1 : 2") == "file:3:10: ? needs a boolean, but is given the integer 96");
+  CHECK(value_of("CAUSAL ? 1") ==
+        "file:3:20: expected a : for the ? at character 8, but the expression ends here");
+}
+
 TEST_CASE("&& and || look at their right side only when they must") {
   CHECK(value_of("false && 1 / 0 == 1") == "false");
   CHECK(value_of("true || NOBODY") == "true");

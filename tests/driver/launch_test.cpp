@@ -139,6 +139,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Params params) {
 })");
   DeviceBuffer out(8 * sizeof(unsigned));
   const Pointer params = {out.data()};
+  CHECK(module.clusters_at_once(current_device(), 32, 0) == 0);  // the launch asks for them, not the kernel
   launch({.kernel = module.kernel(), .grid = {8, 1, 1}, .threads = 32, .cluster = {4, 1, 1}}, &params);
   CHECK(read<unsigned>(out) == std::vector<unsigned>{40, 41, 42, 43, 40, 41, 42, 43});
 }

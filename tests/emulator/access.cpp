@@ -1,6 +1,7 @@
 // ld and st, of one or several elements, in every space.
 #include "emulator/access.h"
 
+#include "emulator/async.h"
 #include "emulator/memory.h"
 
 namespace emulator {
@@ -90,11 +91,12 @@ void load_value(Decoder& d, Instruction& in) {
 }
 
 void store_value(Decoder& d, Instruction& in) {
+  if (d.has("async")) return build_store_async(d, in);
   const Type type = d.type();
   in.space = space_of(d);
   in.width = static_cast<std::uint8_t>(width_of(d));
   const auto from = Decoder::elements(d.operand(1));
-  if (from.size() != in.width || bytes_of(type) * in.width > 32 || d.has("async")) d.unsupported();
+  if (from.size() != in.width || bytes_of(type) * in.width > 32) d.unsupported();
   in.aux[0] = bytes_of(type) == 8;
   for (const Operand& element : from) {
     if (element.kind == Operand::Kind::name && bytes_of(d.type_of(element)) == 8) in.aux[0] = 1;

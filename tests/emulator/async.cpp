@@ -96,6 +96,22 @@ Status arrive_after_copies(Warp& w, const Instruction& in, u32 mask) {
   return Status::next;
 }
 
+/// in.a, offset: shared; in.b: the word; in.c, aux[1]: the barrier.
+Status store_async(Warp& w, const Instruction& in, u32 mask) {
+  for (u32 rest = mask; rest != 0; rest &= rest - 1) {
+    const int lane = __builtin_ctz(rest);
+    const u64 to = address_of(w, in, lane);
+    const u64 barrier = w.lanes<u32>(in.c)[lane] + static_cast<u32>(in.aux[1]);
+    const u32 word = w.lanes<u32>(in.b)[lane];
+    if (to % 4 != 0) fault("st.async of 4 bytes to {:#x}, which is not aligned to as many", to);
+    w.block->cluster->after(3, [&w, to, barrier, word] {
+      std::memcpy(shared_at(*w.block, to, 4), &word, 4);
+      expect_bytes(*w.block, barrier, -4);
+    });
+  }
+  return Status::next;
+}
+
 void build_copy(Decoder& d, Instruction& in) {
   if (d.has("bulk")) return build_bulk(d, in);
   if (d.has("commit_group")) {
@@ -123,6 +139,18 @@ void build_copy(Decoder& d, Instruction& in) {
 }
 
 }  // namespace
+
+void build_store_async(Decoder& d, Instruction& in) {
+  if (!d.has("mbarrier::complete_tx::bytes") || bytes_of(d.type()) != 4 || d.has("v2") || d.has("v4"))
+    d.unsupported();
+  d.address(d.operand(0), in);
+  in.b = d.source(d.operand(1), Type::b32);
+  const Operand& barrier = d.operand(2);
+  if (barrier.kind != Operand::Kind::address) d.unsupported();
+  in.c = d.source(barrier.parts.at(0), Type::u32);
+  in.aux[1] = static_cast<int>(barrier.bits);
+  in.run = store_async;
+}
 
 void add_async(Families& families) {
   families["cp"] = build_copy;

@@ -31,6 +31,8 @@ bool is_capturing(CUstream stream);
 
 /// 90 for sm_90: SPRUE_EMULATED_SM, by default 90.
 int emulated_sm();
+/// Few, so that blocks that stay for all of a kernel have much to do.
+constexpr int kMultiprocessors = 2;
 int shared_bytes_per_block();
 
 }  // namespace emulator

@@ -53,7 +53,7 @@ CUresult launch(const Kernel& kernel, Launch l, void** arguments, CUstream strea
     }
     if (l.cluster[d] == 0 || l.grid[d] % l.cluster[d] != 0) return CUDA_ERROR_INVALID_VALUE;
   }
-  if (l.cooperative && l.blocks() > 132u * (2048u / l.threads()))
+  if (l.cooperative && l.blocks() > kMultiprocessors * (2048u / l.threads()))
     return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   l.program = &program;
   l.params.resize(program.param_bytes);
@@ -114,6 +114,8 @@ CUresult cuKernelGetAttribute(int* value, CUfunction_attribute which, CUkernel h
       return *value = static_cast<int>(kernel.program.static_shared_bytes), CUDA_SUCCESS;
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
       return *value = kernel.program.most_threads, CUDA_SUCCESS;
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
+      return *value = kernel.program.cluster[0], CUDA_SUCCESS;
     default:
       return CUDA_ERROR_NOT_SUPPORTED;
   }
@@ -133,6 +135,13 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction fun
   const std::size_t used = shared_bytes + kernel.program.static_shared_bytes + 1024;
   const auto by_shared = static_cast<int>(static_cast<std::size_t>(shared_bytes_per_block() + 1024) / used);
   *blocks = std::min({by_threads, by_shared, 32});
+  return CUDA_SUCCESS;
+}
+CUresult cuOccupancyMaxActiveClusters(int* clusters, CUfunction function, const CUlaunchConfig* config) {
+  int blocks = 0;
+  cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, function, static_cast<int>(config->blockDimX),
+                                              config->sharedMemBytes);
+  *clusters = std::max(1, kMultiprocessors * blocks / kernel_of(function)->program.cluster[0]);
   return CUDA_SUCCESS;
 }
 

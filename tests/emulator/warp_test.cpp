@@ -119,4 +119,27 @@ extern "C" __global__ void kernel(const __grid_constant__ Params p) {
   CHECK(y.values() == std::vector<std::uint32_t>{100, 1, 300, 201, 500, 401});
 }
 
+TEST_CASE("blocks of a cluster send each other words, which a barrier counts") {
+  SKIP_WITHOUT_NVRTC();
+  const Kernel kernel(R"(struct Params { u32* y; };
+extern "C" __global__ void kernel(const __grid_constant__ Params p) {
+  __shared__ u32 words[2];
+  __shared__ unsigned long long barrier;
+  u32 rank, word_at = __cvta_generic_to_shared(words), at = __cvta_generic_to_shared(&barrier);
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  if (threadIdx.x == 0) asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" :: "r"(at) : "memory");
+  asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
+  if (threadIdx.x == 0) asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], 8;" :: "r"(at) : "memory");
+  if (threadIdx.x < 2)
+    asm volatile("{\n.reg .u32 a, b;\nmapa.shared::cluster.u32 a, %0, %3;\nmapa.shared::cluster.u32 b, %1, %3;\n"
+                 "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [a], %2, [b];\n}"
+                 :: "r"(word_at + 4 * rank), "r"(at), "r"(10 * blockIdx.x + threadIdx.x), "r"(threadIdx.x) : "memory");
+  asm volatile("{\n.reg .pred p;\nagain:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], 0;\n@!p bra.uni again;\n}" :: "r"(at) : "memory");
+  if (threadIdx.x < 2) p.y[2 * blockIdx.x + threadIdx.x] = words[threadIdx.x];
+})");
+  const Array<std::uint32_t> y(8, 0);
+  kernel.launch({.blocks = 4, .threads = 32, .cluster = 2}, Out{y.data()});
+  CHECK(y.values() == std::vector<std::uint32_t>{0, 10, 1, 11, 20, 30, 21, 31});
+}
+
 }  // namespace emulator::test

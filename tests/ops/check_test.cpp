@@ -2,6 +2,7 @@
 #include "ops/check.h"
 
 #include "ops/host.h"
+#include "ops/rows.h"
 #include "support/catch.h"
 
 using namespace sprue;
@@ -83,6 +84,14 @@ TEST_CASE("the alignment is the largest power of two that divides addresses and 
   CHECK(alignment(view(0x1000, {1, 65}, {65, 1})) == 16);
   CHECK(alignment(view(0, {4, 64}, {64, 1})) == 16);
   CHECK(alignment({}) == 16);
+}
+
+TEST_CASE("groups that walk over rows have as many each, as far as that goes") {
+  CHECK(ops::walking_groups(1, 132) == 1);
+  CHECK(ops::walking_groups(132, 132) == 132);
+  CHECK(ops::walking_groups(133, 132) == 67);
+  CHECK(ops::walking_groups(4096, 132) == 128);
+  CHECK(ops::walking_groups(std::int64_t{1} << 40, 1) == 1);
 }
 
 TEST_CASE("a grid holds fewer than 2^31 blocks") {

@@ -2,6 +2,7 @@
 // schedules.
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -131,6 +132,28 @@ void check_all(Runtime& runtime, const std::vector<SoftmaxCase>& cases) {
   }
 }
 
+std::int64_t most_columns(const SoftmaxCase& c) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(c.columns)));
+}
+
+/// Shared memory of a block of softmax_backward, which needs most.
+std::int64_t staged_bytes(const SoftmaxCase& c, int cluster, int stages) {
+  constexpr std::int64_t kOthers = 1024;
+  return stages * 2 * most_columns(c) * static_cast<std::int64_t>(size_of(c.dtype)) / cluster + kOthers;
+}
+
+/// Options that give the kernels of a case that many rows in shared memory.
+RuntimeOptions staged(const SoftmaxCase& c, int cluster, int stages) {
+  const Values problem{{"SCALAR", std::string(name_of(c.dtype))}, {"MOST_COLUMNS", most_columns(c)}};
+  const Values schedule{{"THREADS_PER_ROW", std::int64_t{128}},
+                        {"ROWS_PER_BLOCK", std::int64_t{1}},
+                        {"CLUSTER", std::int64_t{cluster}},
+                        {"STAGES", std::int64_t{stages}}};
+  RuntimeOptions options = with_schedule("softmax_forward", problem, schedule);
+  options.tuned.push_back(with_schedule("softmax_backward", problem, schedule).tuned.front());
+  return options;
+}
+
 constexpr DType kDtypes[] = {DType::f32, DType::f16, DType::bf16};
 
 }  // namespace
@@ -247,6 +270,47 @@ TEST_CASE("softmax: the same call gives the same bits", "[gpu]") {
       call.run(shared_runtime());
       if (i == 0) first = call.result_bytes();
       CHECK((call.result_bytes() == first));
+    }
+  }
+}
+
+TEST_CASE("softmax: blocks walk over rows in shared memory", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const driver::DeviceInfo& device = driver::device_info(driver::current_device());
+  const std::int64_t rows = 15 * device.multiprocessors + 7;  // more than blocks, whatever the schedule
+  const std::vector<SoftmaxCase> cases = {
+      {.batch = 1, .queries = rows, .columns = 8192},
+      {.batch = 1, .queries = rows, .columns = 8184, .mask = true, .in_place = true},
+      {.batch = 3,
+       .queries = rows / 3,
+       .columns = 4104,
+       .causal = true,
+       .layout = {.order = {1, 0, 2}, .padding = 8}},
+      {.batch = 1,
+       .queries = rows,
+       .columns = 4096,
+       .dtype = DType::f32,
+       .layout = {.padding = 4, .offset = 4}},
+      {.batch = 1, .queries = 700, .columns = 520, .dtype = DType::f16, .mask = true, .causal = true}};
+  for (const SoftmaxCase& c : cases) {
+    INFO(c.print());
+    for (const int cluster : {1, 2, 4}) {
+      if (cluster > 1 && (device.architecture.sm() < 90 || c.columns < 1024)) continue;
+      std::vector<std::byte> first;
+      for (const int stages : {1, 2, 3, 4}) {
+        INFO("cluster " << cluster << ", " << stages << " stages");
+        if (staged_bytes(c, cluster, stages) > device.shared_bytes_per_block) continue;
+        Runtime runtime(staged(c, cluster, stages));
+        SoftmaxCall call(c);
+        call.run(runtime);
+        if (first.empty()) {
+          CHECK(call.fault() == "");
+          first = call.result_bytes();
+        }
+        CHECK((call.result_bytes() == first));
+        for (const KernelInfo& kernel : {prepare(runtime, call.forward()), prepare(runtime, call.backward())})
+          CHECK_THAT(kernel.spec, Contains(fmt::format("STAGES={}", stages)));
+      }
     }
   }
 }

@@ -97,6 +97,9 @@ int kernel_function(void** function, void* kernel) {
 int kernel_set(int, int, void*, int) {
   return ++fake_cuda.kernels_prepared, kSuccess;
 }
+int kernel_get(int* value, int, void*, int) {
+  return *value = 0, kSuccess;
+}
 int occupancy(int* blocks, void*, int, std::size_t) {
   return *blocks = 4, kSuccess;
 }
@@ -189,6 +192,7 @@ const struct {
                   {"cuLibraryUnload", pointer(library_unload)},
                   {"cuLibraryGetKernel", pointer(library_kernel)},
                   {"cuKernelGetFunction", pointer(kernel_function)},
+                  {"cuKernelGetAttribute", pointer(kernel_get)},
                   {"cuKernelSetAttribute", pointer(kernel_set)},
                   {"cuOccupancyMaxActiveBlocksPerMultiprocessor", pointer(occupancy)},
                   {"cuLaunchKernel", pointer(launch)},

@@ -46,6 +46,7 @@ TEST_CASE("a kernel is loaded once and stays") {
     CHECK(first.launch == LaunchShape{32, 256, 1});
     CHECK(first.multiprocessors == 132);
     CHECK(first.blocks_per_multiprocessor == 4);
+    CHECK(first.groups_at_once == 4 * 132);
     CHECK(first.architecture == "sm_90");
     CHECK(first.origin == "compiled");
     CHECK(runtime.counters().memory_misses == 1);
