@@ -28,14 +28,13 @@ struct ClusterExchange {
       fence_barrier_init();
     }
     cluster_arrive();
-    cluster_wait();
   }
   // What the blocks have, by rank; `mine` is the same in all threads. The other blocks send the values of the
   // call after the next one when they have this block's of the next one.
   __device__ __forceinline__ const Values& operator()(const float (&mine)[kCount]) {
     const int odd = calls & 1, parity = calls >> 1 & 1;
     const u32 barrier = barriers + 8 * odd;
-    ++calls;
+    if (calls++ == 0) cluster_wait();  // the other blocks' barriers are ready
     if (threadIdx.x == 0) arrive_and_expect(barrier, sizeof(Values));
     if (threadIdx.x < kCluster) {
 #pragma unroll

@@ -1,5 +1,5 @@
 // Rows that wait in shared memory, and the walk over them. Included below rows/vectors.cuh by kernels where a
-// block, or a cluster, works on one row at a time: uses kStages, kThreads, kCluster, kVec and kVecsPerThread.
+// block, or a cluster, works on one row at a time: uses kStages, kWalks, kThreads, kCluster, kVec and kVecsPerThread.
 #pragma once
 
 //% include "device/cp_async.cuh"
@@ -28,7 +28,8 @@ struct StagedRow {
   }
 };
 
-// The walk of a block, or a cluster, over rows that are as far apart as there are of those. kStages rows are
+// The walk of a block, or a cluster, over rows that are as far apart as there are of those; without kWalks it
+// ends after the first one. kStages rows are
 // here or on their way: `row` is here; next.copy(i) lets the row that comes kStages later take the place of
 // its vector i, and is called when that has been read for the last time, for every i at which any row has
 // columns. By all threads.
@@ -44,7 +45,7 @@ struct StagedRows {
   Row row, next;
 
   __device__ __forceinline__ explicit StagedRows(const Params& params)
-      : params(params), row(params, number, 0), next(params, number + kStages * step, 0) {
+      : params(params), row(params, number, 0), next(params, kWalks ? number + kStages * step : params.rows, 0) {
 #pragma unroll 1
     for (int s = 0; s < kStages; ++s) {
       const Row first(params, number + s * step, s);
@@ -56,6 +57,10 @@ struct StagedRows {
   }
   __device__ __forceinline__ bool any() const { return number < params.rows; }
   __device__ __forceinline__ void advance() {
+    if constexpr (!kWalks) {
+      number = params.rows;
+      return;
+    }
     commit_copies();
     number += step;
     stage = stage + 1 < kStages ? stage + 1 : 0;

@@ -24,10 +24,12 @@ constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
 constexpr int kStages = ${STAGES};  // rows in shared memory at once; 0: in registers
+constexpr bool kWalks = ${WALKS};   // a block takes one row after the other
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
-static_assert(kStages == 0 || kRowsPerBlock == 1, "a block walks over rows one by one");
+static_assert(kStages == 0 || kRowsPerBlock == 1, "a block has one row at a time");
+static_assert(kWalks ? kStages > 0 : kStages <= 1, "who walks over rows has them in shared memory, where others have one");
 
 using namespace device;
 

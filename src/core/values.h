@@ -41,7 +41,8 @@ struct LaunchShape {
   int shared_bytes = 0;    ///< Dynamic shared memory per block.
   int rows_per_block = 1;  ///< The operator's unit of work that one block covers.
   int blocks_per_row = 1;  ///< Blocks that share that unit, when it takes more than one.
-  int columns_per_tile = 1;   ///< Of what a block works on at once, in the operator's unit.
+  int columns_per_tile = 1;  ///< Of what a block works on at once, in the operator's unit.
+  bool walks = false;        ///< Blocks walk over units of work: as many are launched as the device runs at once.
   bool operator==(const LaunchShape&) const = default;
 };
 

@@ -28,8 +28,7 @@ void SoftmaxProblem::launch(const char* op, RuntimeImpl& impl, std::int64_t rows
                             Stream stream) const {
   const LoadedKernel& loaded = impl.kernel(key(), stream, [&] { return request(); });
   const LaunchShape& launch = loaded.launch;
-  // In shared memory are rows that blocks walk over.
-  if (launch.shared_bytes != 0) rows = walking_groups(rows, loaded.groups_at_once);
+  if (launch.walks) rows = walking_groups(rows, loaded.groups_at_once);
   impl.launch(loaded, grid_size(op, rows, launch.rows_per_block, launch.blocks_per_row), stream, params);
 }
 
