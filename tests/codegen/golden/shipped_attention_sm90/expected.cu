@@ -1,4 +1,4 @@
-// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=128 BLOCK_N=128 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=false STAGES=2 TURNS=steps
+// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=192 BLOCK_N=80 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=true STAGES=2 TURNS=none
 
 // out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :]
 // lse[b, h, i]    = ln(sum_j exp(s[b, h, i, j]))
@@ -514,13 +514,13 @@ constexpr bool kHasLse = true;
 constexpr bool kShort = false;  // sequences have at most some 1000 queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
-constexpr int kBlockM = 128;            // query rows per tile, 64 for each consumer warpgroup
-constexpr int kBlockN = 128;            // keys per tile
+constexpr int kBlockM = 192;            // query rows per tile, 64 for each consumer warpgroup
+constexpr int kBlockN = 80;            // keys per tile
 constexpr int kStages = 2;             // tiles of K and of V in shared memory
 constexpr int kQueryStages = 2;  // tiles of queries: with 2 the next one is loaded early
-constexpr Turns kTurns = Turns::steps;      // when warpgroups issue their products in turn
+constexpr Turns kTurns = Turns::none;      // when warpgroups issue their products in turn
 constexpr bool kRescaleEarly = false;         // before the products with v, not after
-constexpr bool kRescaleIfNeeded = false;  // only where a maximum has grown
+constexpr bool kRescaleIfNeeded = true;  // only where a maximum has grown
 constexpr int kPolynomialTiles = 0;    // of 8: exponentials without their own unit
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
@@ -1256,10 +1256,10 @@ __device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 
       "{\n"
       "  .reg .pred p;\n"
       "  .reg .b64 a, b;\n"
-      "  setp.ne.b32 p, %66, 0;\n"
-      "  mov.b64 a, {%64, %67};\n"
-      "  mov.b64 b, {%65, %67};\n"
-      "  wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+      "  setp.ne.b32 p, %42, 0;\n"
+      "  mov.b64 a, {%40, %43};\n"
+      "  mov.b64 b, {%41, %43};\n"
+      "  wgmma.mma_async.sync.aligned.m64n80k16.f32.bf16.bf16 {"
       "%0, %1, %2, %3, "
       "%4, %5, %6, %7, "
       "%8, %9, %10, %11, "
@@ -1269,13 +1269,7 @@ __device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 
       "%24, %25, %26, %27, "
       "%28, %29, %30, %31, "
       "%32, %33, %34, %35, "
-      "%36, %37, %38, %39, "
-      "%40, %41, %42, %43, "
-      "%44, %45, %46, %47, "
-      "%48, %49, %50, %51, "
-      "%52, %53, %54, %55, "
-      "%56, %57, %58, %59, "
-      "%60, %61, %62, %63}, a, b, p, 1, 1, 0, 0;\n"
+      "%36, %37, %38, %39}, a, b, p, 1, 1, 0, 0;\n"
       "}"
       :
       "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]),
@@ -1287,13 +1281,7 @@ __device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 
       "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
       "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]),
       "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]),
-      "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]),
-      "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]),
-      "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
-      "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]),
-      "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-      "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]),
-      "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+      "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39])
       : "r"(a), "r"(b), "r"(accumulate), "n"(descriptor_high(kSwizzleK)));
 }
 
