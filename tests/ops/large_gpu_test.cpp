@@ -1,73 +1,19 @@
 // Tensors whose elements lie further apart, or are more, than 32 bits count. Skipped where the memory is not
 // there.
 #include <algorithm>
-#include <cstring>
-#include <optional>
 
 #include "driver/device.h"
-#include "driver/memory.h"
 #include "ops/fixture.h"
+#include "ops/large_buffer.h"
 #include "reference/attention.h"
 #include "reference/compare.h"
 #include "reference/random.h"
 #include "reference/rms_norm.h"
-#include "reference/scalar.h"
-#include "sprue/error.h"
 #include "support/catch.h"
 #include "support/device_tensor.h"
 #include "support/gpu.h"
 
 namespace sprue::test {
-namespace {
-
-constexpr DType kType = DType::bf16;
-constexpr std::int64_t kFar = (std::int64_t{1} << 31) + 4096;  // elements
-
-/// Nothing when there is not so much memory.
-std::optional<driver::DeviceBuffer> buffer_of(std::int64_t elements) {
-  try {
-    return driver::DeviceBuffer(static_cast<std::size_t>(elements) * size_of(kType));
-  } catch (const CudaError&) {
-    return {};
-  }
-}
-
-char* at(const driver::DeviceBuffer& buffer, std::int64_t element) {
-  return static_cast<char*>(buffer.data()) + element * static_cast<std::int64_t>(size_of(kType));
-}
-
-void put(const driver::DeviceBuffer& buffer, std::int64_t element, std::span<const float> values) {
-  const auto bytes = reference::narrow(values, kType);
-  driver::DeviceBuffer staging(bytes.size());
-  staging.copy_from_host(bytes.data(), bytes.size());
-  driver::copy_async(at(buffer, element), staging.data(), bytes.size(), nullptr);
-  driver::synchronize_device();
-}
-
-std::vector<float> get(const driver::DeviceBuffer& buffer, std::int64_t element, std::int64_t count) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count) * size_of(kType));
-  driver::DeviceBuffer staging(bytes.size());
-  driver::copy_async(staging.data(), at(buffer, element), bytes.size(), nullptr);
-  driver::synchronize_device();
-  staging.copy_to_host(bytes.data(), bytes.size());
-  return reference::widen(bytes, kType);
-}
-
-/// Random values that repeat every few million.
-void fill_random(const driver::DeviceBuffer& buffer, std::uint64_t seed) {
-  const auto values = reference::random_normal(1 << 22, seed, kType);
-  put(buffer, 0, values);
-  std::size_t done = values.size() * size_of(kType);
-  while (done < buffer.bytes()) {
-    const std::size_t more = std::min(done, buffer.bytes() - done);
-    driver::copy_async(at(buffer, 0) + done, buffer.data(), more, nullptr);
-    done += more;
-  }
-  driver::synchronize_device();
-}
-
-}  // namespace
-
 TEST_CASE("attention: strides beyond 2^31 elements", "[gpu]") {
   SKIP_WITHOUT_GPU();
   const reference::AttentionShape s{
