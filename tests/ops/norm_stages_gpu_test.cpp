@@ -1,0 +1,94 @@
+// layer_norm, rms_norm and their gradients with rows in shared memory, over which blocks and clusters walk, on the GPU
+// against double precision.
+#include <fmt/format.h>
+
+#include "driver/device.h"
+#include "ops/fixture.h"
+#include "ops/norm_case.h"
+#include "support/catch.h"
+#include "support/gpu.h"
+
+namespace sprue::test {
+namespace {
+
+constexpr auto f32 = DType::f32, f16 = DType::f16, bf16 = DType::bf16;
+
+/// How rows are walked over.
+struct Walk {
+  std::int64_t cluster = 1, stages = 1, threads = 128;
+  bool keeps_row = true;
+  std::string sums = "registers";
+
+  std::string print() const {
+    return fmt::format("CLUSTER={} STAGES={} THREADS_PER_ROW={} KEEPS_ROW={} SUMS={}", cluster, stages, threads,
+                       keeps_row, sums);
+  }
+  RuntimeOptions backward(const NormCase& c) const {
+    const bool many = c.two_outputs || c.column_scale;
+    return with_schedule("norm_backward", {{"HIDDEN", c.hidden()}},
+                         {{"THREADS_PER_ROW", threads},
+                          {"ROWS_PER_BLOCK", std::int64_t{1}},
+                          {"CLUSTER", cluster},
+                          {"STAGES", stages},
+                          {"KEEPS_ROW", keeps_row},
+                          {"SUMS", sums},
+                          {"SHARED_WORDS", std::int64_t{sums != "shared" ? 0 : many ? 5 : 2}}});
+  }
+};
+
+bool has_clusters() {
+  return driver::device_info(driver::current_device()).architecture.sm() >= 90;
+}
+
+/// More rows than blocks that run at once, whatever the schedule.
+std::int64_t many_rows() {
+  return 15 * driver::device_info(driver::current_device()).multiprocessors + 7;
+}
+
+void check_backward(const NormCase& c, const Walk& walk) {
+  INFO(c.print() << ", " << walk.print());
+  Runtime runtime(walk.backward(c));
+  CHECK(backward_fault(runtime, c) == "");
+  CHECK_THAT(backward_spec(runtime, c), Contains(fmt::format("STAGES={}", walk.stages)));
+  if (!c.in_place) CHECK(repetition_fault(runtime, c, 2) == "");
+}
+
+}  // namespace
+
+TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const std::int64_t rows = many_rows();
+  const std::vector<NormCase> cases = {
+      {.shape = {rows, 2048}},
+      {.shape = {rows, 2104}, .centred = false, .in_place = true},
+      {.shape = {rows, 2056}, .residual = bf16, .in_place = true},
+      {.shape = {3, rows / 3, 2080}, .dtype = f16, .weight = f32, .residual = f32, .layout = {.order = {1, 0, 2}}},
+      {.shape = {rows, 2048}, .dtype = f32, .weight = {}, .mean = 1000, .layout = {.padding = 8, .offset = 8}},
+      {.shape = {rows, 2072}, .centred = false, .gate = Gate::last},
+      {.shape = {rows, 2048}, .gate = Gate::first, .two_outputs = true}};
+  const std::vector<Walk> walks = {{.stages = 1, .threads = 256},
+                                   {.stages = 3, .threads = 256, .keeps_row = false},
+                                   {.cluster = 2, .stages = 2},
+                                   {.cluster = 2, .stages = 4, .threads = 64, .keeps_row = false, .sums = "shared"},
+                                   {.cluster = 4, .stages = 1, .threads = 64},
+                                   {.stages = 2, .keeps_row = false, .sums = "global"}};
+  for (const NormCase& c : cases) {
+    for (const Walk& walk : walks) {
+      if (walk.cluster == 1 || has_clusters()) check_backward(c, walk);
+    }
+  }
+}
+
+TEST_CASE("norms: moments of rows with a mean", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  for (const float mean : {-3000.0f, 10.0f}) {
+    for (const std::int64_t hidden : {33, 1000, 2056, 16384}) {
+      const NormCase c{.shape = {5, hidden}, .dtype = f32, .weight = f32, .mean = mean};
+      INFO(c.print());
+      CHECK(forward_fault(shared_runtime(), c) == "");
+      CHECK(backward_fault(shared_runtime(), c) == "");
+    }
+  }
+}
+
+}  // namespace sprue::test
