@@ -1,57 +1,31 @@
 // One row of what gradients come from. Included by norm_backward below its Params.
 #pragma once
 
-//% if STAGES > 0
-//% include "rows/staged.cuh"
-static_assert(kVec * kWidestBytes == 16, "rows are copied to shared memory by vectors of 16 bytes");
-//% end
+//% include "norm/row_part.cuh"
 
-// This thread's vectors of a tensor's row: in registers if the row is kept, else where they are read: in shared memory
-// if there are stages, else in memory.
+// A row of one tensor that stays in registers if kKeepsRow.
 template <class T>
-struct RowPart {
+struct KeptPart : RowPart<T> {
   Vec<T, kVec> kept[kKeepsRow ? kVecsPerThread : 1];
-  const T* row;
-  int place;  // in shared memory
 
-  // The tensor's stages begin at `start`, and those of the next one behind them.
-  __device__ __forceinline__ void find(const T* where, int& start, int stage) {
-    constexpr int kRowBytes = kVecsPerThread * kThreads * kVec * sizeof(T);
-    row = where;
-    place = start + stage * kRowBytes;
-    start += kStages * kRowBytes;
-  }
-  __device__ __forceinline__ Vec<T, kVec> read(int lane, int i) const {
-    //% if STAGES > 0
-    return StagedRow<T>(place, 0).get(i);
-    //% else
-    const T* const src = row + column_of(lane, i);
-    return kKeepsRow ? load_streaming<T, kVec>(src) : load<T, kVec>(src);
-    //% end
-  }
   __device__ __forceinline__ void keep(int lane, bool active) {
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
       kept[kKeepsRow ? i : 0] = {};
-      if (active && has_vector(lane, i)) kept[kKeepsRow ? i : 0] = read(lane, i);
+      if (active && has_vector(lane, i)) kept[kKeepsRow ? i : 0] = this->read(lane, i);
     }
   }
   __device__ __forceinline__ Values get(int lane, int i) const {
-    return widen(kKeepsRow ? kept[kKeepsRow ? i : 0] : read(lane, i));
+    return widen(kKeepsRow ? kept[kKeepsRow ? i : 0] : this->read(lane, i));
   }
-  //% if STAGES > 0
-  __device__ __forceinline__ void copy(int lane, int i) const {
-    StagedRow<T>(place, 0).copy(i, row + column_of(lane, i));
-  }
-  //% end
 };
 
-// dy, z and the gate of a row, if there is one of that number.
+// dy, z and the gate of the row of that number, if there is one.
 struct Row : RowPlace {
-  RowPart<scalar> dy[kOutputs];
-  RowPart<z_scalar> z;
+  KeptPart<scalar> dy[kOutputs];
+  KeptPart<z_scalar> z;
   //% if GATE != 'none'
-  RowPart<scalar> gate;
+  KeptPart<scalar> gate;
   //% end
   int lane;
   bool is_there;

@@ -83,8 +83,10 @@ constexpr int kWidestBytes = larger(larger(larger(sizeof(scalar), sizeof(z_scala
                                     larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
 //% include "rows/vectors.cuh"
+constexpr bool kHasDn = true;
 //% include "norm/row_moments.cuh"
 
+constexpr bool kReadsOnce = kKeepsRow;
 constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread : 2;
 
 //% include "norm/backward_arguments.cuh"

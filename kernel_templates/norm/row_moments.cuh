@@ -1,5 +1,5 @@
 // Moments of a row, put together from those of its columns, so that the threads that share it tell each other of it
-// once. Included by a kernel of the norm family below its constants: uses kCentred, kThreadsPerRow, kThreads, kCluster
+// once. Included by a kernel of the norm family below its constants: uses kCentred, kHasDn, kThreadsPerRow, kThreads, kCluster
 // and those of rows/vectors.cuh.
 //
 // Chan, Golub & LeVeque 1983, doi:10.1080/00031305.1983.10483115: as accurate as two passes, whatever the mean.
@@ -10,8 +10,8 @@
 static_assert(kThreadsPerRow > 32, "a block synchronises its threads in every call");
 //% end
 
-// Of some columns of t and dn: how many, the mean of t (0 unless kCentred), and the sums of (t - mean)^2, of dn and of
-// (t - mean) * dn.
+// Of some columns of t, and of dn if kHasDn: how many, the mean of t (0 unless kCentred), and the sums of (t - mean)^2, of
+// dn and of (t - mean) * dn.
 struct Moments {
   float count = 0.0f, mean = 0.0f, squares = 0.0f, dn = 0.0f, products = 0.0f;
 };
@@ -23,7 +23,7 @@ struct ThreadMoments {
 
   // The sums are about `base`, from which the mean differs by sqrt(squares / kVec) at most: little is lost when they
   // are moved to it.
-  __device__ __forceinline__ void add(const Values& t, const Values& dn) {
+  __device__ __forceinline__ void add(const Values& t, const Values& dn = {}) {
     if (kCentred && seen.count == 0.0f) {
 #pragma unroll
       for (int e = 0; e < kVec; ++e) base += t.at[e] * (1.0f / kVec);
@@ -33,8 +33,8 @@ struct ThreadMoments {
       const float difference = t.at[e] - base;
       if constexpr (kCentred) sum += difference;
       seen.squares = fmaf(difference, difference, seen.squares);
-      seen.products = fmaf(difference, dn.at[e], seen.products);
-      if constexpr (kCentred) seen.dn += dn.at[e];
+      if constexpr (kHasDn) seen.products = fmaf(difference, dn.at[e], seen.products);
+      if constexpr (kHasDn && kCentred) seen.dn += dn.at[e];
     }
     seen.count += kVec;
   }
@@ -44,7 +44,7 @@ struct ThreadMoments {
     const float from_base = sum / seen.count;
     result.mean = base + from_base;
     result.squares = fmaxf(fmaf(-sum, from_base, seen.squares), 0.0f);
-    result.products = fmaf(-from_base, seen.dn, seen.products);
+    if constexpr (kHasDn) result.products = fmaf(-from_base, seen.dn, seen.products);
     return result;
   }
 };
@@ -57,11 +57,11 @@ __device__ __forceinline__ Moments lane_moments(const Moments& mine) {
     all.count = lane_sum<kLanes>(mine.count);
     // __fmul_rn: a product fused into the first addition would differ between lanes.
     all.mean = lane_sum<kLanes>(__fmul_rn(mine.count, mine.mean)) / fmaxf(all.count, 1.0f);
-    all.dn = lane_sum<kLanes>(mine.dn);
+    if constexpr (kHasDn) all.dn = lane_sum<kLanes>(mine.dn);
   }
   const float difference = mine.mean - all.mean;
   all.squares = lane_sum<kLanes>(fmaf(mine.count * difference, difference, mine.squares));
-  all.products = lane_sum<kLanes>(fmaf(difference, mine.dn, mine.products));
+  if constexpr (kHasDn) all.products = lane_sum<kLanes>(fmaf(difference, mine.dn, mine.products));
   return all;
 }
 

@@ -20,8 +20,16 @@ struct Walk {
   std::string sums = "registers";
 
   std::string print() const {
-    return fmt::format("CLUSTER={} STAGES={} THREADS_PER_ROW={} KEEPS_ROW={} SUMS={}", cluster, stages, threads,
-                       keeps_row, sums);
+    return fmt::format("CLUSTER={} STAGES={} THREADS_PER_ROW={}, row {}, sums in {}", cluster, stages, threads,
+                       keeps_row ? "kept" : "read again", sums);
+  }
+  RuntimeOptions forward(const NormCase& c) const {
+    return with_schedule("norm_forward", {{"HIDDEN", c.hidden()}},
+                         {{"THREADS_PER_ROW", threads},
+                          {"ROWS_PER_BLOCK", std::int64_t{1}},
+                          {"CLUSTER", cluster},
+                          {"STAGES", stages},
+                          {"MOST_KEPT", std::int64_t{keeps_row ? 64 : 16}}});
   }
   RuntimeOptions backward(const NormCase& c) const {
     const bool many = c.two_outputs || c.column_scale;
@@ -45,6 +53,13 @@ std::int64_t many_rows() {
   return 15 * driver::device_info(driver::current_device()).multiprocessors + 7;
 }
 
+void check_forward(const NormCase& c, const Walk& walk) {
+  INFO(c.print() << ", " << walk.print());
+  Runtime runtime(walk.forward(c));
+  CHECK(forward_fault(runtime, c) == "");
+  CHECK_THAT(forward_spec(runtime, c), Contains(fmt::format("STAGES={}", walk.stages)));
+}
+
 void check_backward(const NormCase& c, const Walk& walk) {
   INFO(c.print() << ", " << walk.print());
   Runtime runtime(walk.backward(c));
@@ -54,6 +69,31 @@ void check_backward(const NormCase& c, const Walk& walk) {
 }
 
 }  // namespace
+
+TEST_CASE("norms: rows in shared memory", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const std::int64_t rows = many_rows();
+  const std::vector<NormCase> cases = {
+      {.shape = {rows, 4096}},
+      {.shape = {rows, 4104}, .centred = false, .residual = bf16, .in_place = true},
+      {.shape = {rows, 4096}, .residual = f32, .in_place = true, .dropout = 0.25f, .mask = true},
+      {.shape = {3, rows / 3, 4080}, .dtype = f16, .weight = f32, .x1 = true, .layout = {.order = {1, 0, 2}}},
+      {.shape = {rows, 4096}, .dtype = f32, .weight = {}, .mean = -1000, .layout = {.padding = 8, .offset = 8}},
+      {.shape = {rows, 4088}, .gate = Gate::last, .two_outputs = true},
+      {.shape = {rows, 4096}, .residual = bf16, .quantised = DType::e4m3, .gate = Gate::first},
+      {.shape = {rows, 4096}, .row_scale = f32, .column_scale = bf16, .y_rows = true}};
+  const std::vector<Walk> walks = {{.stages = 1},
+                                   {.stages = 2, .threads = 256, .keeps_row = false},
+                                   {.stages = 3, .threads = 64, .keeps_row = false},
+                                   {.cluster = 2, .stages = 4, .threads = 64},
+                                   {.cluster = 4, .stages = 2, .threads = 64},
+                                   {.cluster = 2, .stages = 3, .threads = 64, .keeps_row = false}};
+  for (const NormCase& c : cases) {
+    for (const Walk& walk : walks) {
+      if (walk.cluster == 1 || has_clusters()) check_forward(c, walk);
+    }
+  }
+}
 
 TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
