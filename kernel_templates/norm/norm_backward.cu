@@ -110,9 +110,9 @@ __device__ __forceinline__ void pass_row(const Params& params, Row& row, const R
   for (int i = 0; i < kVecsPerThread; ++i) {
     if (!row.has(i)) continue;
     const RowVector v = vector_of(params, row, i);
-    thread.add(v.t, v.dn);
+    thread.add(i, v.t, v.dn);
   }
-  const Moments moments = row_moments(thread.moments());
+  const Moments moments = row_moments(thread.moments(row.lane, row.is_there));
   const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
   const float along = factor * moments.products * (1.0f / kHidden), shift = moments.dn * (1.0f / kHidden);
 #pragma unroll(kUnroll)

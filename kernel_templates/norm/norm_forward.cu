@@ -158,9 +158,9 @@ __device__ __forceinline__ void write_row(const Params& params, const Row& row, 
     if (!row.has(i)) continue;
     const Values z = norm_input(params, row, i, true);
     if constexpr (kInRegisters) kept[i] = z;
-    thread.add(z);
+    thread.add(i, z);
   }
-  const Moments moments = talk.moments(thread.moments());
+  const Moments moments = talk.moments(thread.moments(row.lane, row.is_there));
   const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
   const auto outputs = [&](int i) {
     const Values z = kInRegisters ? kept[kInRegisters ? i : 0] : norm_input_again(params, row, i);

@@ -16,36 +16,33 @@ struct Moments {
   float count = 0.0f, mean = 0.0f, squares = 0.0f, dn = 0.0f, products = 0.0f;
 };
 
-// What a thread has seen of a row, vector by vector.
+// The moments of a thread's vectors of a row.
 struct ThreadMoments {
-  Moments seen;
-  float base = 0.0f, sum = 0.0f;  // the first vector's mean, and the sum of t - base
+  float base = 0.0f;  // the mean of the first vector
+  float sum = 0.0f, squares = 0.0f, dn = 0.0f, products = 0.0f;  // with t - base in the place of t - mean
 
-  // The sums are about `base`, from which the mean differs by sqrt(squares / kVec) at most: little is lost when they
-  // are moved to it.
-  __device__ __forceinline__ void add(const Values& t, const Values& dn = {}) {
-    if (kCentred && seen.count == 0.0f) {
+  // In the order of i, where there is an i-th vector.
+  __device__ __forceinline__ void add(int i, const Values& t, const Values& values = {}) {
+    if (kCentred && i == 0) {
 #pragma unroll
       for (int e = 0; e < kVec; ++e) base += t.at[e] * (1.0f / kVec);
     }
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
       const float difference = t.at[e] - base;
+      squares = fmaf(difference, difference, squares);
       if constexpr (kCentred) sum += difference;
-      seen.squares = fmaf(difference, difference, seen.squares);
-      if constexpr (kHasDn) seen.products = fmaf(difference, dn.at[e], seen.products);
-      if constexpr (kHasDn && kCentred) seen.dn += dn.at[e];
+      if constexpr (kHasDn) products = fmaf(difference, values.at[e], products);
+      if constexpr (kHasDn && kCentred) dn += values.at[e];
     }
-    seen.count += kVec;
   }
-  __device__ __forceinline__ Moments moments() const {
-    Moments result = seen;
-    if (!kCentred || seen.count == 0.0f) return result;
-    const float from_base = sum / seen.count;
-    result.mean = base + from_base;
-    result.squares = fmaxf(fmaf(-sum, from_base, seen.squares), 0.0f);
-    if constexpr (kHasDn) result.products = fmaf(-from_base, seen.dn, seen.products);
-    return result;
+  // Little is lost when the sums are moved to the mean: base differs from it by sqrt(squares / kVec) at most.
+  __device__ __forceinline__ Moments moments(int lane, bool is_there) const {
+    if constexpr (!kCentred) return {0.0f, 0.0f, squares, 0.0f, products};
+    const float count = is_there ? kVec * (kVecs / kLanes + (lane < kVecs % kLanes ? 1 : 0)) : 0;
+    const float from_base = sum / fmaxf(count, 1.0f);
+    return {count, base + from_base, fmaxf(fmaf(-sum, from_base, squares), 0.0f), dn,
+            fmaf(-from_base, dn, products)};
   }
 };
 
