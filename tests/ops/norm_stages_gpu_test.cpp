@@ -111,7 +111,7 @@ TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
                                    {.cluster = 2, .stages = 2},
                                    {.cluster = 2, .stages = 4, .threads = 64, .keeps_row = false, .sums = "shared"},
                                    {.cluster = 4, .stages = 1, .threads = 64},
-                                   {.stages = 2, .keeps_row = false, .sums = "global"}};
+                                   {.stages = 2, .keeps_row = false, .sums = "shared"}};
   for (const NormCase& c : cases) {
     for (const Walk& walk : walks) {
       if (walk.cluster == 1 || has_clusters()) check_backward(c, walk);
