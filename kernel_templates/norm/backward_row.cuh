@@ -20,12 +20,15 @@ struct KeptPart : RowPart<T> {
   }
 };
 
-// dy, z and the gate of the row of that number, if there is one.
+// dy, z, the gate and dresidual_out of the row of that number, if there is one.
 struct Row : RowPlace {
   KeptPart<scalar> dy[kOutputs];
   KeptPart<z_scalar> z;
   //% if GATE != 'none'
   KeptPart<scalar> gate;
+  //% end
+  //% if HAS_DRESIDUAL_OUT
+  RowPart<residual_scalar> dresidual_out;
   //% end
   int lane;
   bool is_there;
@@ -40,6 +43,9 @@ struct Row : RowPlace {
     //% if GATE != 'none'
     gate.find(params.gate + at[kGate], start, stage);
     //% end
+    //% if HAS_DRESIDUAL_OUT
+    dresidual_out.find(params.dresidual_out + at[kDresidualOut], start, stage);
+    //% end
   }
   __device__ __forceinline__ bool has(int i) const { return is_there && has_vector(lane, i); }
   // Begins to copy vector i of all of them to shared memory.
@@ -51,6 +57,9 @@ struct Row : RowPlace {
     z.copy(lane, i);
     //% if GATE != 'none'
     gate.copy(lane, i);
+    //% end
+    //% if HAS_DRESIDUAL_OUT
+    dresidual_out.copy(lane, i);
     //% end
     //% end
   }

@@ -19,7 +19,7 @@
 //
 // All else is as in norm_forward. Sums are f32, in an order that depends on the number of rows and blocks alone. A
 // block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it and
-// their columns' sums over rows. With stages dy, z and gate of the next rows are copied to shared memory meanwhile.
+// their columns' sums over rows. With stages the next rows are copied to shared memory meanwhile.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -100,11 +100,7 @@ constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread
 // Writes the gradients of a row and adds to the sums over rows; vectors of `next` take the places of those that are done.
 __device__ __forceinline__ void pass_row(const Params& params, Row& row, const Row& next, RowMoments& row_moments,
                                          ColumnSums* sums) {
-  if constexpr (kKeepsRow) {
-    row.keep();
-#pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) next.copy(i);
-  }
+  if constexpr (kKeepsRow) row.keep();
   ThreadMoments thread;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
@@ -129,9 +125,13 @@ __device__ __forceinline__ void pass_row(const Params& params, Row& row, const R
     //% if GATE != 'none'
     pass_gate(params, row, v, n, dz, i);
     //% end
-    if constexpr (!kKeepsRow) next.copy(i);
-    pass_residual(dz, params.dresidual_out + row.at[kDresidualOut] + column,
-                  params.dresidual + row.at[kDresidual] + column);
+    //% if HAS_DRESIDUAL_OUT
+    add(dz, widen(row.dresidual_out.read(row.lane, i)));
+    //% end
+    next.copy(i);
+    //% if HAS_DRESIDUAL
+    store_values(params.dresidual + row.at[kDresidual] + column, dz);
+    //% end
     //% if HAS_DX1
     pass_x1(params, row, dz, column);
     //% end

@@ -39,16 +39,6 @@ __device__ __forceinline__ void pass_gate(const Params& params, const Row& row, 
 }
 //% end
 
-// Adds the gradient that came in for the residual and writes the one that goes out. The template parameter
-// stands for residual_scalar.
-template <class Residual>
-__device__ __forceinline__ void pass_residual(Values& dz, const Residual* dresidual_out, Residual* dresidual) {
-  if constexpr (is_given<Residual>) {
-    if constexpr (kHasDresidualOut) add(dz, load_values(dresidual_out));
-    if constexpr (kHasDresidual) store_values(dresidual, dz);
-  }
-}
-
 // Writes dx, and adds to the sums of dcolumn_scale, the last ones of `sums`.
 __device__ __forceinline__ void pass_x(const Params& params, const Row& row, Values dz, ColumnSums* sums, int i) {
   const int column = column_of(row.lane, i);
