@@ -18,8 +18,8 @@
 //   sum_rows[.]               [blocks, kHidden]   f32; column_sums adds them up
 //
 // All else is as in norm_forward. Sums are f32, in an order that depends on the number of rows and blocks alone. A
-// block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it and
-// their columns' sums over rows. With stages the next rows are copied to shared memory meanwhile.
+// block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it
+// and their columns' sums over rows. With stages the next rows are copied to shared memory meanwhile.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -97,7 +97,8 @@ constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread
 //% include "norm/sums_over_rows.cuh"
 //% include "norm/summand_gradients.cuh"
 
-// Writes the gradients of a row and adds to the sums over rows; vectors of `next` take the places of those that are done.
+// Writes the gradients of a row and adds to the sums over rows; vectors of `next` take the places of those that are
+// done.
 __device__ __forceinline__ void pass_row(const Params& params, Row& row, const Row& next, RowMoments& row_moments,
                                          ColumnSums* sums) {
   if constexpr (kKeepsRow) row.keep();

@@ -1,6 +1,6 @@
-// Moments of a row, put together from those of its columns, so that the threads that share it tell each other of it
-// once. Included by a kernel of the norm family below its constants: uses kCentred, kHasDn, kThreadsPerRow, kThreads, kCluster
-// and those of rows/vectors.cuh.
+// Moments of a row, put together from those of its columns, so that the threads that share it tell each other of
+// it once. Included by kernels of the norm family below their constants: uses kCentred, kHasDn, kThreadsPerRow,
+// kThreads, kCluster and those of rows/vectors.cuh.
 //
 // Chan, Golub & LeVeque 1983, doi:10.1080/00031305.1983.10483115: as accurate as two passes, whatever the mean.
 #pragma once
@@ -10,8 +10,8 @@
 static_assert(kThreadsPerRow > 32, "a block synchronises its threads in every call");
 //% end
 
-// Of some columns of t, and of dn if kHasDn: how many, the mean of t (0 unless kCentred), and the sums of (t - mean)^2, of
-// dn and of (t - mean) * dn.
+// Of some columns of t, and of dn if kHasDn: how many, the mean of t (0 unless kCentred), and the sums of
+// (t - mean)^2, of dn and of (t - mean) * dn.
 struct Moments {
   float count = 0.0f, mean = 0.0f, squares = 0.0f, dn = 0.0f, products = 0.0f;
 };

@@ -1,5 +1,5 @@
-// Where a thread reads its vectors of rows: from memory, or from shared memory if there are stages. Included by a kernel
-// of the norm family below rows/vectors.cuh: uses kStages and kReadsOnce.
+// Where a thread reads its vectors of rows: from shared memory if there are stages, else from memory. Included by
+// kernels of the norm family below rows/vectors.cuh: uses kStages and kReadsOnce.
 #pragma once
 
 //% if STAGES > 0

@@ -231,7 +231,8 @@ void norm_forward(Runtime& runtime, const NormForward& args, Stream stream) {
   std::int64_t rows = params.rows;
   // In shared memory are rows that blocks walk over.
   if (launch.shared_bytes != 0) rows = ops::walking_groups(rows, kernel.groups_at_once);
-  impl.launch(kernel, ops::grid_size(args.op, rows, launch.rows_per_block, launch.blocks_per_row), stream, &params);
+  impl.launch(kernel, ops::grid_size(args.op, rows, launch.rows_per_block, launch.blocks_per_row), stream,
+              &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const NormForward& args) {

@@ -99,7 +99,9 @@ class NormCall {
 
   std::string forward_spec(Runtime& runtime) {
     draw_forward();
-    return (c.centred ? prepare(runtime, forward_args<LayerNorm>()) : prepare(runtime, forward_args<RmsNorm>())).spec;
+    return (c.centred ? prepare(runtime, forward_args<LayerNorm>())
+                      : prepare(runtime, forward_args<RmsNorm>()))
+        .spec;
   }
   std::string backward_spec(Runtime& runtime) {
     draw_backward();
@@ -141,8 +143,10 @@ class NormCall {
   std::function<void(Runtime&)> prepare_backward() {
     draw_backward();
     if (!c.centred)
-      return [args = backward_args<RmsNormBackward>()](Runtime& runtime) { rms_norm_backward(runtime, args); };
-    return [args = backward_args<LayerNormBackward>()](Runtime& runtime) { layer_norm_backward(runtime, args); };
+      return
+          [args = backward_args<RmsNormBackward>()](Runtime& runtime) { rms_norm_backward(runtime, args); };
+    return
+        [args = backward_args<LayerNormBackward>()](Runtime& runtime) { layer_norm_backward(runtime, args); };
   }
 
   // Values.

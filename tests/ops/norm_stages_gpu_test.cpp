@@ -1,5 +1,5 @@
-// layer_norm, rms_norm and their gradients with rows in shared memory, over which blocks and clusters walk, on the GPU
-// against double precision.
+// layer_norm, rms_norm and their gradients with rows in shared memory, over which blocks and clusters walk,
+// on the GPU against double precision.
 #include <fmt/format.h>
 
 #include "driver/device.h"
@@ -20,8 +20,8 @@ struct Walk {
   std::string sums = "registers";
 
   std::string print() const {
-    return fmt::format("CLUSTER={} STAGES={} THREADS_PER_ROW={}, row {}, sums in {}", cluster, stages, threads,
-                       keeps_row ? "kept" : "read again", sums);
+    return fmt::format("CLUSTER={} STAGES={} THREADS_PER_ROW={}, row {}, sums in {}", cluster, stages,
+                       threads, keeps_row ? "kept" : "read again", sums);
   }
   RuntimeOptions forward(const NormCase& c) const {
     return with_schedule("norm_forward", {{"HIDDEN", c.hidden()}},
@@ -40,7 +40,9 @@ struct Walk {
                           {"STAGES", stages},
                           {"KEEPS_ROW", keeps_row},
                           {"SUMS", sums},
-                          {"SHARED_WORDS", std::int64_t{sums != "shared" ? 0 : many ? 5 : 2}}});
+                          {"SHARED_WORDS", std::int64_t{sums != "shared" ? 0
+                                                        : many           ? 5
+                                                                         : 2}}});
   }
 };
 
@@ -78,7 +80,11 @@ TEST_CASE("norms: rows in shared memory", "[gpu][emulated]") {
       {.shape = {rows, 4104}, .centred = false, .residual = bf16, .in_place = true},
       {.shape = {rows, 4096}, .residual = f32, .in_place = true, .dropout = 0.25f, .mask = true},
       {.shape = {3, rows / 3, 4080}, .dtype = f16, .weight = f32, .x1 = true, .layout = {.order = {1, 0, 2}}},
-      {.shape = {rows, 4096}, .dtype = f32, .weight = {}, .mean = -1000, .layout = {.padding = 8, .offset = 8}},
+      {.shape = {rows, 4096},
+       .dtype = f32,
+       .weight = {},
+       .mean = -1000,
+       .layout = {.padding = 8, .offset = 8}},
       {.shape = {rows, 4088}, .gate = Gate::last, .two_outputs = true},
       {.shape = {rows, 4096}, .residual = bf16, .quantised = DType::e4m3, .gate = Gate::first},
       {.shape = {rows, 4096}, .row_scale = f32, .column_scale = bf16, .y_rows = true}};
@@ -98,20 +104,28 @@ TEST_CASE("norms: rows in shared memory", "[gpu][emulated]") {
 TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   const std::int64_t rows = many_rows();
-  const std::vector<NormCase> cases = {
-      {.shape = {rows, 2048}},
-      {.shape = {rows, 2104}, .centred = false, .in_place = true},
-      {.shape = {rows, 2056}, .residual = bf16, .in_place = true},
-      {.shape = {3, rows / 3, 2080}, .dtype = f16, .weight = f32, .residual = f32, .layout = {.order = {1, 0, 2}}},
-      {.shape = {rows, 2048}, .dtype = f32, .weight = {}, .mean = 1000, .layout = {.padding = 8, .offset = 8}},
-      {.shape = {rows, 2072}, .centred = false, .gate = Gate::last},
-      {.shape = {rows, 2048}, .gate = Gate::first, .two_outputs = true}};
-  const std::vector<Walk> walks = {{.stages = 1, .threads = 256},
-                                   {.stages = 3, .threads = 256, .keeps_row = false},
-                                   {.cluster = 2, .stages = 2},
-                                   {.cluster = 2, .stages = 4, .threads = 64, .keeps_row = false, .sums = "shared"},
-                                   {.cluster = 4, .stages = 1, .threads = 64},
-                                   {.stages = 2, .keeps_row = false, .sums = "shared"}};
+  const std::vector<NormCase> cases = {{.shape = {rows, 2048}},
+                                       {.shape = {rows, 2104}, .centred = false, .in_place = true},
+                                       {.shape = {rows, 2056}, .residual = bf16, .in_place = true},
+                                       {.shape = {3, rows / 3, 2080},
+                                        .dtype = f16,
+                                        .weight = f32,
+                                        .residual = f32,
+                                        .layout = {.order = {1, 0, 2}}},
+                                       {.shape = {rows, 2048},
+                                        .dtype = f32,
+                                        .weight = {},
+                                        .mean = 1000,
+                                        .layout = {.padding = 8, .offset = 8}},
+                                       {.shape = {rows, 2072}, .centred = false, .gate = Gate::last},
+                                       {.shape = {rows, 2048}, .gate = Gate::first, .two_outputs = true}};
+  const std::vector<Walk> walks = {
+      {.stages = 1, .threads = 256},
+      {.stages = 3, .threads = 256, .keeps_row = false},
+      {.cluster = 2, .stages = 2},
+      {.cluster = 2, .stages = 4, .threads = 64, .keeps_row = false, .sums = "shared"},
+      {.cluster = 4, .stages = 1, .threads = 64},
+      {.stages = 2, .keeps_row = false, .sums = "shared"}};
   for (const NormCase& c : cases) {
     for (const Walk& walk : walks) {
       if (walk.cluster == 1 || has_clusters()) check_backward(c, walk);
