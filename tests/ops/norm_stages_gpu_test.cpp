@@ -107,7 +107,7 @@ TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
   const std::vector<NormCase> cases = {{.shape = {rows, 2048}},
                                        {.shape = {rows, 2104}, .centred = false, .in_place = true},
                                        {.shape = {rows, 2056}, .residual = bf16, .in_place = true},
-                                       {.shape = {3, rows / 3, 2080},
+                                       {.shape = {3, rows / 3, 2040},
                                         .dtype = f16,
                                         .weight = f32,
                                         .residual = f32,
