@@ -1,54 +1,82 @@
 // One row of what gradients come from. Included by norm_backward below its Params.
 #pragma once
 
-// This thread's vectors of a tensor's row, loaded together and widened one by one.
-template <class T>
-struct RowPart {
-  Vec<T, kVec> at[kVecsPerThread];
+//% include "norm/row_part.cuh"
 
-  __device__ __forceinline__ void load(const T* row, int lane, bool active) {
+// A row of one tensor that stays in registers if kKeepsRow.
+template <class T>
+struct KeptPart : RowPart<T> {
+  Vec<T, kVec> kept[kKeepsRow ? kVecsPerThread : 1];
+
+  __device__ __forceinline__ void keep(int lane, bool active) {
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
-      at[i] = {};
-      if (active && has_vector(lane, i)) at[i] = load_streaming<T, kVec>(row + column_of(lane, i));
+      kept[kKeepsRow ? i : 0] = {};
+      if (active && has_vector(lane, i)) kept[kKeepsRow ? i : 0] = this->read(lane, i);
     }
+  }
+  __device__ __forceinline__ Values get(int lane, int i) const {
+    return widen(kKeepsRow ? kept[kKeepsRow ? i : 0] : this->read(lane, i));
   }
 };
 
-// dy, z and the gate: kept, or read from memory again.
+// dy, z, the gate and dresidual_out of the row of that number, if there is one.
 struct Row : RowPlace {
-  RowPart<scalar> kept_dy[kOutputs];
-  RowPart<z_scalar> kept_z;
+  KeptPart<scalar> dy[kOutputs];
+  KeptPart<z_scalar> z;
   //% if GATE != 'none'
-  RowPart<scalar> kept_gate;
+  KeptPart<scalar> gate;
   //% end
+  //% if HAS_DRESIDUAL_OUT
+  RowPart<residual_scalar> dresidual_out;
+  //% end
+  int lane;
+  bool is_there;
 
-  __device__ __forceinline__ const scalar* dy(const Params& params, int output) const {
-    return output == 0 ? params.dy[0] + at[kDy] : params.dy[1] + at[kDy1];
-  }
-  __device__ __forceinline__ void load(const Params& params, int lane, bool active) {
-    kept_z.load(params.z + at[kZ], lane, active);
-#pragma unroll
-    for (int o = 0; o < kOutputs; ++o) kept_dy[o].load(dy(params, o), lane, active && has_y);
+  __device__ __forceinline__ Row(const Params& params, i64 row_number, int stage)
+      : lane(row_lane()), is_there((kRowsPerBlock == 1 && kStages == 0) || row_number < params.rows) {
+    static_cast<RowPlace&>(*this) = place_of(params, row_number, is_there);
+    int start = kSharedWords * kVecsPerThread * kThreads * kVec * sizeof(float);  // sums over rows are in front
+    dy[0].find(params.dy[0] + at[kDy], start, stage);
+    if constexpr (kOutputs == 2) dy[kOutputs - 1].find(params.dy[1] + at[kDy1], start, stage);
+    z.find(params.z + at[kZ], start, stage);
     //% if GATE != 'none'
-    kept_gate.load(params.gate + at[kGate], lane, active);
+    gate.find(params.gate + at[kGate], start, stage);
+    //% end
+    //% if HAS_DRESIDUAL_OUT
+    dresidual_out.find(params.dresidual_out + at[kDresidualOut], start, stage);
     //% end
   }
-  __device__ __forceinline__ Values dy_of(const Params& params, int output, int lane, int i) const {
-    if constexpr (kKeepsRow) return widen(kept_dy[output].at[i]);
+  __device__ __forceinline__ bool has(int i) const { return is_there && has_vector(lane, i); }
+  // Begins to copy vector i of all of them to shared memory.
+  __device__ __forceinline__ void copy(int i) const {
+    //% if STAGES > 0
+    if (!has(i)) return;
+#pragma unroll
+    for (int o = 0; o < kOutputs; ++o) dy[o].copy(lane, i);
+    z.copy(lane, i);
+    //% if GATE != 'none'
+    gate.copy(lane, i);
+    //% end
+    //% if HAS_DRESIDUAL_OUT
+    dresidual_out.copy(lane, i);
+    //% end
+    //% end
+  }
+  __device__ __forceinline__ void keep() {
+    z.keep(lane, is_there);
+#pragma unroll
+    for (int o = 0; o < kOutputs; ++o) dy[o].keep(lane, is_there && has_y);
+    //% if GATE != 'none'
+    gate.keep(lane, is_there);
+    //% end
+  }
+  __device__ __forceinline__ Values dy_of(int output, int i) const {
     //% if Y_ROWS
     if (!has_y) return {};
     //% end
-    return load_values(dy(params, output) + column_of(lane, i));
+    return dy[output].get(lane, i);
   }
-  __device__ __forceinline__ Values z_of(const Params& params, int lane, int i) const {
-    return kKeepsRow ? widen(kept_z.at[i]) : load_values(params.z + at[kZ] + column_of(lane, i));
-  }
-  //% if GATE != 'none'
-  __device__ __forceinline__ Values gate_of(const Params& params, int lane, int i) const {
-    return kKeepsRow ? widen(kept_gate.at[i]) : load_values(params.gate + at[kGate] + column_of(lane, i));
-  }
-  //% end
 };
 
 // A weight, or 1. The template parameter stands for weight_scalar.
@@ -65,24 +93,24 @@ __device__ __forceinline__ Values weight_of(const Weight* weight, int column) {
 struct RowVector {
   Values z, t, du[kOutputs], dn;
 };
-__device__ __forceinline__ RowVector vector_of(const Params& params, const Row& row, int lane, int i) {
+__device__ __forceinline__ RowVector vector_of(const Params& params, const Row& row, int i) {
   RowVector v;
-  v.z = v.t = row.z_of(params, lane, i);
+  v.z = v.t = row.z.get(row.lane, i);
   v.dn = {};
   //% if GATE != 'none'
-  const Values gate = silu(row.gate_of(params, lane, i));
+  const Values gate = silu(row.gate.get(row.lane, i));
   //% end
   //% if GATE == 'first'
   multiply(v.t, gate);
   //% end
 #pragma unroll
   for (int o = 0; o < kOutputs; ++o) {
-    v.du[o] = row.dy_of(params, o, lane, i);
+    v.du[o] = row.dy_of(o, i);
     //% if GATE == 'last'
     multiply(v.du[o], gate);
     //% end
     Values dn = v.du[o];
-    if constexpr (kHasWeight) multiply(dn, weight_of(params.weight[o], column_of(lane, i)));
+    if constexpr (kHasWeight) multiply(dn, weight_of(params.weight[o], column_of(row.lane, i)));
     add(v.dn, dn);
   }
   return v;

@@ -33,15 +33,15 @@ struct Params {
   float eps;
 };
 
-struct Row {
+struct RowPlace {
   i64 number;
   i64 at[kRowTensors];
   bool has_x = true, has_y = true;
   float x_factor = 1.0f;
 };
 
-__device__ __forceinline__ Row row_of(const Params& params, i64 number, bool active) {
-  Row row;
+__device__ __forceinline__ RowPlace place_of(const Params& params, i64 number, bool active) {
+  RowPlace row;
   row.number = number;
   row_offsets(row.at, params.extent, params.strides, number);
   //% if X_ROWS

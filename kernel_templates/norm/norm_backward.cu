@@ -18,8 +18,8 @@
 //   sum_rows[.]               [blocks, kHidden]   f32; column_sums adds them up
 //
 // All else is as in norm_forward. Sums are f32, in an order that depends on the number of rows and blocks alone. A
-// block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it,
-// the row that is next, and their columns' sums over rows.
+// block, or a cluster of kCluster of them, walks over rows; kThreadsPerRow neighbouring threads share one, and keep it
+// and their columns' sums over rows. With stages the next rows are copied to shared memory meanwhile.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -56,13 +56,14 @@ constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
 constexpr Sums kSumsIn = Sums::${SUMS};   // where sums over rows are kept
 constexpr int kSharedWords = ${SHARED_WORDS};  // for each column
-constexpr bool kKeepsRow = ${KEEPS_ROW};  // in registers; else it is read again, then from L2
-constexpr bool kLoadsAhead = ${LOADS_AHEAD};  // the next row, while this one is summed
+constexpr bool kKeepsRow = ${KEEPS_ROW};  // in registers; else it is read again, from shared memory or L2
+constexpr int kStages = ${STAGES};        // rows in shared memory at once; 0: none
+constexpr bool kWalks = true;             // a block takes one row after the other
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
 static_assert((kSumsIn == Sums::shared) == (kSharedWords != 0), "shared memory is for sums over rows");
-static_assert(kKeepsRow || !kLoadsAhead, "a row that is loaded ahead is kept");
+static_assert(kStages == 0 || kRowsPerBlock == 1, "a block walks over rows in shared memory one by one");
 static_assert(kRowsPerBlock == 1 || kSumsIn == Sums::registers, "rows side by side have sums of their own");
 
 using namespace device;
@@ -83,9 +84,11 @@ constexpr int kWidestBytes = larger(larger(larger(sizeof(scalar), sizeof(z_scala
                                     larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
 //% include "rows/vectors.cuh"
-//% include "rows/sums.cuh"
+constexpr bool kHasDn = true;
+//% include "norm/row_moments.cuh"
 
-constexpr int kUnroll = kKeepsRow ? kVecsPerThread : 2;
+constexpr bool kReadsOnce = kKeepsRow;
+constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread : 2;
 
 //% include "norm/backward_arguments.cuh"
 //% if GATE != 'none'
@@ -95,101 +98,78 @@ constexpr int kUnroll = kKeepsRow ? kVecsPerThread : 2;
 //% include "norm/sums_over_rows.cuh"
 //% include "norm/summand_gradients.cuh"
 
+// Writes the gradients of a row and adds to the sums over rows; vectors of `next` take the places of those that are
+// done.
+__device__ __forceinline__ void pass_row(const Params& params, Row& row, const Row& next, RowMoments& row_moments,
+                                         ColumnSums* sums) {
+  if constexpr (kKeepsRow) row.keep();
+  ThreadMoments thread;
+#pragma unroll(kUnroll)
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (!row.has(i)) continue;
+    const RowVector v = vector_of(params, row, i);
+    thread.add(i, v.t, v.dn);
+  }
+  const Moments moments = row_moments(thread.moments(row.lane, row.is_there));
+  const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
+  const float along = factor * moments.products * (1.0f / kHidden), shift = moments.dn * (1.0f / kHidden);
+#pragma unroll(kUnroll)
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (!row.has(i)) continue;
+    const int column = column_of(row.lane, i);
+    const RowVector v = vector_of(params, row, i);
+    Values n, dz;
+#pragma unroll
+    for (int e = 0; e < kVec; ++e) {
+      n.at[e] = (v.t.at[e] - moments.mean) * factor;
+      dz.at[e] = factor * (fmaf(-n.at[e], along, v.dn.at[e]) - shift);
+    }
+    //% if GATE != 'none'
+    pass_gate(params, row, v, n, dz, i);
+    //% end
+    //% if HAS_DRESIDUAL_OUT
+    add(dz, widen(row.dresidual_out.read(row.lane, i)));
+    //% end
+    next.copy(i);
+    //% if HAS_DRESIDUAL
+    store_values(params.dresidual + row.at[kDresidual] + column, dz);
+    //% end
+    //% if HAS_DX1
+    pass_x1(params, row, dz, column);
+    //% end
+    pass_x(params, row, dz, sums, i);
+#pragma unroll
+    for (int o = 0; o < kOutputs; ++o) {
+      if constexpr (kHasDweight) sums[o].add_product(row.lane, i, v.du[o], n);
+      if constexpr (kHasDbias) sums[kDbiasAt + o].add_values(row.lane, i, v.du[o]);
+    }
+  }
+}
+
 //% if CLUSTER > 1
 extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
 //% else
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     norm_backward(const __grid_constant__ Params params) {
-  extern __shared__ float shared[];
-  const int lane = row_lane();
-  const int block = blockIdx.x / kCluster, blocks = gridDim.x / kCluster;
-  RowSums row_sums;
+  const int lane = row_lane(), block = blockIdx.x / kCluster;
+  RowMoments row_moments;
   ColumnSums sums[larger(kSumCount, 1)];
 #pragma unroll
-  for (int s = 0; s < kSumCount; ++s)
-    sums[s].clear(kSumsIn == Sums::global ? params.sum_rows[s] + static_cast<i64>(block) * kHidden
-                                          : shared + s * kVecsPerThread * kVec * kThreadsPerRow,
-                  lane);
+  for (int s = 0; s < kSumCount; ++s) sums[s].clear(s, params.sum_rows[s] + static_cast<i64>(block) * kHidden, lane);
 
+  //% if STAGES > 0
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
+    pass_row(params, rows.row, rows.next, row_moments, sums);
+  //% else
   // A block's rows are `step` apart; rows side by side may have different ends.
-  const i64 step = static_cast<i64>(blocks) * kRowsPerBlock, place = threadIdx.x / kThreadsPerRow;
-  i64 first = static_cast<i64>(block) * kRowsPerBlock;
-  const auto is_row = [&](i64 row) { return kRowsPerBlock == 1 || row < params.rows; };
-  const auto begin = [&](Row& row, i64 number) {
-    static_cast<RowPlace&>(row) = place_of(params, number, is_row(number));
-    if constexpr (kKeepsRow) row.load(params, lane, is_row(number));
-  };
-  Row next;
-  if (kLoadsAhead && first < params.rows) begin(next, first + place);
-
+  const i64 step = static_cast<i64>(gridDim.x / kCluster) * kRowsPerBlock, place = threadIdx.x / kThreadsPerRow;
 #pragma unroll 1
-  for (; first < params.rows; first += step) {
-    const bool active = is_row(first + place);
-    if constexpr (!kLoadsAhead) begin(next, first + place);
-    const Row row = next;
-    if (kLoadsAhead && first + step < params.rows) begin(next, first + step + place);
-    const auto has = [&](int i) { return active && has_vector(lane, i); };
-
-    // Without a mean to subtract, the products with n are those with t.
-    float totals[2] = {};  // t and dn, or t^2 and t * dn
-#pragma unroll(kUnroll)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      const RowVector v = vector_of(params, row, lane, i);
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) {
-        totals[0] = kCentred ? totals[0] + v.t.at[e] : fmaf(v.t.at[e], v.t.at[e], totals[0]);
-        totals[1] = kCentred ? totals[1] + v.dn.at[e] : fmaf(v.t.at[e], v.dn.at[e], totals[1]);
-      }
-    }
-    row_sums(totals);
-    const float mean = kCentred ? totals[0] * (1.0f / kHidden) : 0.0f;
-    const float shift = kCentred ? totals[1] * (1.0f / kHidden) : 0.0f;
-    if constexpr (kCentred) {
-      totals[0] = totals[1] = 0.0f;
-#pragma unroll(kUnroll)
-      for (int i = 0; i < kVecsPerThread; ++i) {
-        if (!has(i)) continue;
-        const RowVector v = vector_of(params, row, lane, i);
-#pragma unroll
-        for (int e = 0; e < kVec; ++e) {
-          totals[0] = fmaf(v.t.at[e] - mean, v.t.at[e] - mean, totals[0]);
-          totals[1] = fmaf(v.t.at[e] - mean, v.dn.at[e], totals[1]);
-        }
-      }
-      row_sums(totals);
-    }
-    const float factor = rsqrtf(totals[0] * (1.0f / kHidden) + params.eps);
-    const float along = factor * totals[1] * (1.0f / kHidden);
-#pragma unroll(kUnroll)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      const int column = column_of(lane, i);
-      const RowVector v = vector_of(params, row, lane, i);
-      Values n, dz;
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) {
-        n.at[e] = (v.t.at[e] - mean) * factor;
-        dz.at[e] = factor * (fmaf(-n.at[e], along, v.dn.at[e]) - shift);
-      }
-      //% if GATE != 'none'
-      pass_gate(params, row, v, n, dz, lane, i);
-      //% end
-      pass_residual(dz, params.dresidual_out + row.at[kDresidualOut] + column,
-                    params.dresidual + row.at[kDresidual] + column);
-      //% if HAS_DX1
-      pass_x1(params, row, dz, column);
-      //% end
-      pass_x(params, row, dz, sums, lane, i);
-#pragma unroll
-      for (int o = 0; o < kOutputs; ++o) {
-        if constexpr (kHasDweight) sums[o].add_product(lane, i, v.du[o], n);
-        if constexpr (kHasDbias) sums[kDbiasAt + o].add_values(lane, i, v.du[o]);
-      }
-    }
+  for (i64 first = static_cast<i64>(block) * kRowsPerBlock; first < params.rows; first += step) {
+    Row row(params, first + place, 0);
+    pass_row(params, row, row, row_moments, sums);
   }
+  //% end
 #pragma unroll
   for (int s = 0; s < kSumCount; ++s) write_sums(sums[s], params.sum_rows[s], block, lane);
-  row_sums.finish();
 }

@@ -20,7 +20,8 @@
 //
 // kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A
 // row of up to kMostKept values per thread stays in registers between the passes; a longer one is read
-// again, then from L2.
+// again, then from L2. With stages blocks walk over rows, which they read from shared memory, and copy the next ones
+// there meanwhile.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -54,9 +55,13 @@ constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
 constexpr int kCluster = ${CLUSTER};
 constexpr int kMostKept = ${MOST_KEPT};  // values of a row that a thread keeps in registers, at most
+constexpr int kStages = ${STAGES};       // rows in shared memory at once; 0: none
+constexpr bool kWalks = ${WALKS};        // a block takes one row after the other
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
+static_assert(kStages == 0 || kRowsPerBlock == 1, "a block has one row at a time");
+static_assert(kWalks ? kStages > 0 : kStages <= 1, "who walks over rows has them in shared memory, where others have one");
 
 using namespace device;
 
@@ -85,12 +90,18 @@ constexpr int kWidestBytes = larger(larger(sizeof(scalar), kBytes<column_scalar>
                                     larger(kBytes<weight_scalar>, kBytes<residual_scalar>));
 
 //% include "rows/vectors.cuh"
+//% if SCALES == 'row'
 //% include "rows/sums.cuh"
+//% end
+constexpr bool kHasDn = false;
+//% include "norm/row_moments.cuh"
 
 constexpr bool kInRegisters = kVecsPerThread * kVec <= kMostKept && kVecsPerThread * kVec * kThreads <= 24576;
+constexpr bool kReadsOnce = kInRegisters;
 constexpr int kUnroll = kInRegisters ? kVecsPerThread : kMostKept / 16;
 
 //% include "norm/forward_arguments.cuh"
+//% include "norm/forward_row.cuh"
 //% include "norm/summands.cuh"
 
 // n * weight + bias. The template parameter stands for weight_scalar.
@@ -110,17 +121,17 @@ struct Outputs {
   Values of[kOutputs];
 };
 __device__ __forceinline__ Outputs outputs_of(const Params& params, const Row& row, Values n, float mean, float factor,
-                                              int column) {
+                                              int i) {
 #pragma unroll
   for (int e = 0; e < kVec; ++e) n.at[e] = (n.at[e] - mean) * factor;
   //% if GATE == 'last'
-  const Values gate = silu(load_values(params.gate + row.at[kGate] + column));
+  const Values gate = silu(widen(row.gate.read(row.lane, i)));
   //% end
   Outputs y;
 #pragma unroll
   for (int o = 0; o < kOutputs; ++o) {
     y.of[o] = n;
-    weigh(y.of[o], params.weight[o], params.bias[o], column);
+    weigh(y.of[o], params.weight[o], params.bias[o], column_of(row.lane, i));
     //% if GATE == 'last'
     multiply(y.of[o], gate);
     //% end
@@ -132,53 +143,36 @@ __device__ __forceinline__ Outputs outputs_of(const Params& params, const Row& r
 //% include "norm/quantise.cuh"
 //% end
 
-//% if CLUSTER > 1
-extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
-//% else
-extern "C" __global__ void __launch_bounds__(kThreads)
-//% end
-    norm_forward(const __grid_constant__ Params params) {
-  const i64 number = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
-  const bool active = kRowsPerBlock == 1 || number < params.rows;
-  const int lane = row_lane();
-  const Row row = row_of(params, number, active);
-  const auto has = [&](int i) { return active && has_vector(lane, i); };
-  RowSums row_sum;
+// What the threads of a row tell each other.
+struct RowTalk {
+  RowMoments moments;
+  //% if SCALES == 'row'
+  RowSums sums;
+  //% end
+};
 
+// Writes a row's outputs; vectors of `next` take the places of those that are done.
+__device__ __forceinline__ void write_row(const Params& params, const Row& row, const Row& next, RowTalk& talk) {
   Values kept[kInRegisters ? kVecsPerThread : 1];
-  float sum = 0.0f;
-  const auto again = [&](int i) {
-    return kInRegisters ? kept[kInRegisters ? i : 0] : norm_input_again(params, row, column_of(lane, i));
-  };
+  ThreadMoments thread;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
-    const Values z = norm_input(params, row, column_of(lane, i), true);
+    if (!row.has(i)) continue;
+    const Values z = norm_input(params, row, i, true);
     if constexpr (kInRegisters) kept[i] = z;
-#pragma unroll
-    for (int e = 0; e < kVec; ++e) sum = kCentred ? sum + z.at[e] : fmaf(z.at[e], z.at[e], sum);
+    thread.add(i, z);
   }
-  sum = row_sum(sum);
-  float mean = 0.0f;
-  if constexpr (kCentred) {
-    mean = sum * (1.0f / kHidden);
-    sum = 0.0f;
-#pragma unroll(kUnroll)
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (!has(i)) continue;
-      const Values z = again(i);
-#pragma unroll
-      for (int e = 0; e < kVec; ++e) sum = fmaf(z.at[e] - mean, z.at[e] - mean, sum);
-    }
-    sum = row_sum(sum);
-  }
-  const float factor = rsqrtf(sum * (1.0f / kHidden) + params.eps);
-  const auto outputs = [&](int i) { return outputs_of(params, row, again(i), mean, factor, column_of(lane, i)); };
+  const Moments moments = talk.moments(thread.moments(row.lane, row.is_there));
+  const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
+  const auto outputs = [&](int i) {
+    const Values z = kInRegisters ? kept[kInRegisters ? i : 0] : norm_input_again(params, row, i);
+    return outputs_of(params, row, z, moments.mean, factor, i);
+  };
   //% if SCALES == 'row'
   float largest[kOutputs] = {};
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
+    if (!row.has(i)) continue;
     const Outputs y = outputs(i);
 #pragma unroll
     for (int o = 0; o < kOutputs; ++o) {
@@ -186,23 +180,42 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       for (int e = 0; e < kVec; ++e) largest[o] = fmaxf(largest[o], fabsf(y.of[o].at[e]));
     }
   }
-  row_sum.largest(largest);
-  const Scales scales = row_scales(params, row, largest, active && lane == 0);
+  talk.sums.largest(largest);
+  const Scales scales = row_scales(params, row, largest, row.is_there && row.lane == 0);
   //% elif SCALES == 'tensor'
   const Scales scales = tensor_scales(params);
   //% end
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
+    if (!row.has(i)) continue;
     Outputs y = outputs(i);
+    next.copy(i);
     //% if SCALES != 'none'
     scales.divide(y);
     //% end
     //% if Y_ROWS
     if (!row.has_y) continue;
     //% end
-    store_values(params.y[0] + row.at[kY] + column_of(lane, i), y.of[0]);
-    if constexpr (kOutputs == 2) store_values(params.y[1] + row.at[kY1] + column_of(lane, i), y.of[kOutputs - 1]);
+    store_values(params.y[0] + row.at[kY] + column_of(row.lane, i), y.of[0]);
+    if constexpr (kOutputs == 2) store_values(params.y[1] + row.at[kY1] + column_of(row.lane, i), y.of[kOutputs - 1]);
   }
-  row_sum.finish();
+}
+
+//% if CLUSTER > 1
+extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
+//% else
+extern "C" __global__ void __launch_bounds__(kThreads)
+//% end
+    norm_forward(const __grid_constant__ Params params) {
+  RowTalk talk;
+  //% if STAGES > 0
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
+    write_row(params, rows.row, rows.next, talk);
+  //% else
+  const Row row(params, static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow, 0);
+  write_row(params, row, row, talk);
+  //% end
+  //% if SCALES == 'row'
+  talk.sums.finish();
+  //% end
 }

@@ -16,9 +16,9 @@ __device__ __forceinline__ void add_bias(Values& u, const Weight* bias) {
 //% if GATE != 'none'
 // Writes dgate; makes dt, which is given as `dz`, dz where the gate comes first.
 __device__ __forceinline__ void pass_gate(const Params& params, const Row& row, const RowVector& v, const Values& n,
-                                          Values& dz, int lane, int i) {
-  const int column = column_of(lane, i);
-  const Values gate = row.gate_of(params, lane, i);
+                                          Values& dz, int i) {
+  const int column = column_of(row.lane, i);
+  const Values gate = row.gate.get(row.lane, i);
   //% if GATE == 'first'
   Values dgate = dz;
   multiply(dgate, v.z);
@@ -30,7 +30,7 @@ __device__ __forceinline__ void pass_gate(const Params& params, const Row& row, 
     Values u = n;
     if constexpr (kHasWeight) multiply(u, weight_of(params.weight[o], column));
     if constexpr (kHasBias) add_bias(u, params.bias[o] + column);
-    multiply(u, row.dy_of(params, o, lane, i));
+    multiply(u, row.dy_of(o, i));
     add(dgate, u);
   }
   //% end
@@ -39,20 +39,9 @@ __device__ __forceinline__ void pass_gate(const Params& params, const Row& row, 
 }
 //% end
 
-// Adds the gradient that came in for the residual and writes the one that goes out. The template parameter
-// stands for residual_scalar.
-template <class Residual>
-__device__ __forceinline__ void pass_residual(Values& dz, const Residual* dresidual_out, Residual* dresidual) {
-  if constexpr (is_given<Residual>) {
-    if constexpr (kHasDresidualOut) add(dz, load_values(dresidual_out));
-    if constexpr (kHasDresidual) store_values(dresidual, dz);
-  }
-}
-
 // Writes dx, and adds to the sums of dcolumn_scale, the last ones of `sums`.
-__device__ __forceinline__ void pass_x(const Params& params, const Row& row, Values dz, ColumnSums* sums, int lane,
-                                       int i) {
-  const int column = column_of(lane, i);
+__device__ __forceinline__ void pass_x(const Params& params, const Row& row, Values dz, ColumnSums* sums, int i) {
+  const int column = column_of(row.lane, i);
   //% if X_ROWS
   if (!row.has_x) return;
   //% end
@@ -75,7 +64,7 @@ __device__ __forceinline__ void pass_x(const Params& params, const Row& row, Val
   //% end
   //% end
   //% if HAS_DCOLUMN_SCALE
-  sums[kSumCount - 1].add_values(lane, i, product);
+  sums[kSumCount - 1].add_values(row.lane, i, product);
   //% end
   //% if COLUMN_SCALE != 'none'
   multiply(dz, load_values(params.column_scale + column));

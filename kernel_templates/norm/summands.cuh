@@ -8,16 +8,12 @@
 //% include "norm/gate.cuh"
 //% end
 
-template <class T>
-__device__ __forceinline__ Values read(const T* src) {
-  return kInRegisters ? stream_values(src) : load_values(src);
-}
-
-__device__ __forceinline__ Values x_summand(const Params& params, const Row& row, int column, bool first) {
+__device__ __forceinline__ Values x_summand(const Params& params, const Row& row, int i, bool first) {
+  const int column = column_of(row.lane, i);
   //% if X_ROWS
   if (!row.has_x) return {};
   //% end
-  Values x = read(params.x + row.at[kX] + column);
+  Values x = widen(row.x.read(row.lane, i));
   //% if X_FACTOR || ROW_SCALE != 'none'
   scale(x, row.x_factor);
   //% end
@@ -35,9 +31,10 @@ __device__ __forceinline__ Values x_summand(const Params& params, const Row& row
 }
 
 //% if HAS_X1
-__device__ __forceinline__ Values x1_summand(const Params& params, const Row& row, int column, bool first) {
-  Values x = read(params.x1 + row.at[kX1] + column);
+__device__ __forceinline__ Values x1_summand(const Params& params, const Row& row, int i, bool first) {
+  Values x = widen(row.x1.read(row.lane, i));
   //% if DROPOUT
+  const int column = column_of(row.lane, i);
   scale(x, params.x1_factor);
   const u32 kept = draw_kept(params, row.number, column, 1);
   drop(x, kept);
@@ -49,33 +46,33 @@ __device__ __forceinline__ Values x1_summand(const Params& params, const Row& ro
 }
 //% end
 
-__device__ __forceinline__ Values gated(const Params& params, const Row& row, Values z, int column) {
+__device__ __forceinline__ Values gated(const Row& row, Values z, int i) {
   //% if GATE == 'first'
-  multiply(z, silu(read(params.gate + row.at[kGate] + column)));
+  multiply(z, silu(widen(row.gate.read(row.lane, i))));
   //% end
   return z;
 }
 
 // `first`: what is written beside the sum is written now.
-__device__ __forceinline__ Values norm_input(const Params& params, const Row& row, int column, bool first) {
-  Values z = x_summand(params, row, column, first);
+__device__ __forceinline__ Values norm_input(const Params& params, const Row& row, int i, bool first) {
+  Values z = x_summand(params, row, i, first);
   //% if HAS_X1
-  add(z, x1_summand(params, row, column, first));
+  add(z, x1_summand(params, row, i, first));
   //% end
   //% if RESIDUAL != 'none' && ADDS_RESIDUAL
-  add(z, read(params.residual + row.at[kResidual] + column));
+  add(z, widen(row.residual.read(row.lane, i)));
   //% end
   //% if HAS_RESIDUAL_OUT
-  if (first) store_values(params.residual_out + row.at[kResidualOut] + column, z);
+  if (first) store_values(params.residual_out + row.at[kResidualOut] + column_of(row.lane, i), z);
   //% end
-  return gated(params, row, z, column);
+  return gated(row, z, i);
 }
 
-// The same later: residual_out may have replaced residual.
-__device__ __forceinline__ Values norm_input_again(const Params& params, const Row& row, int column) {
-  //% if HAS_RESIDUAL_OUT
-  return gated(params, row, load_values(params.residual_out + row.at[kResidualOut] + column), column);
+// The same later: residual_out may have replaced residual in memory.
+__device__ __forceinline__ Values norm_input_again(const Params& params, const Row& row, int i) {
+  //% if HAS_RESIDUAL_OUT && STAGES == 0
+  return gated(row, load_values(params.residual_out + row.at[kResidualOut] + column_of(row.lane, i)), i);
   //% else
-  return norm_input(params, row, column, false);
+  return norm_input(params, row, i, false);
   //% end
 }

@@ -6,10 +6,13 @@ struct ColumnSums {
   Values registers[kSumsIn == Sums::registers ? kVecsPerThread : 1];
   float* words;
 
-  // `memory` is a row of kHidden words of global memory, or what the block has of shared memory for these sums.
-  __device__ __forceinline__ void clear(float* memory, int lane) {
-    words = memory;
-#pragma unroll(kKeepsRow ? kVecsPerThread : 1)
+  // `target` is where the block's sums number `number` are written in the end.
+  __device__ __forceinline__ void clear(int number, float* target, int lane) {
+    extern __shared__ uint4 shared[];
+    words = kSumsIn == Sums::global
+                ? target
+                : reinterpret_cast<float*>(shared) + number * kVecsPerThread * kVec * kThreadsPerRow;
+#pragma unroll(kSumsIn == Sums::registers ? kVecsPerThread : 1)
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (has_vector(lane, i)) set(lane, i, Values{});
     }

@@ -2,7 +2,6 @@
 // where sums over rows are wanted, kernel_templates/reduce/column_sums.cu.
 #include "ops/norm_backward.h"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -223,12 +222,10 @@ Problem specialise(const NormBackward& args, const NormBackwardViews& v, NormBac
           .y_rows = v.y_rows.given()};
 }
 
-/// As many blocks, or clusters of them, as run at once: each walks over rows and leaves one row of sums.
+/// How many blocks, or clusters of them, walk over rows; each leaves one row of sums.
 std::int64_t count_groups(const LoadedKernel& kernel, std::int64_t rows) {
-  const std::int64_t at_once = std::int64_t{kernel.multiprocessors} *
-                               std::max(1, kernel.blocks_per_multiprocessor) / kernel.launch.blocks_per_row;
-  const std::int64_t most = (rows + kernel.launch.rows_per_block - 1) / kernel.launch.rows_per_block;
-  return std::clamp<std::int64_t>(at_once, 1, std::max<std::int64_t>(most, 1));
+  const std::int64_t at_once = kernel.launch.rows_per_block;
+  return rows == 0 ? 0 : ops::walking_groups((rows + at_once - 1) / at_once, kernel.groups_at_once);
 }
 
 /// The gradients that are sums over rows, two of one dtype at a time.
@@ -263,7 +260,7 @@ void norm_backward(Runtime& runtime, const NormBackward& args, Stream stream) {
     if (wanted(pairs[i])) sums[i].emplace(impl, type_of(pairs[i]), device, stream);
   }
 
-  const std::int64_t groups = params.rows == 0 ? 0 : count_groups(kernel, params.rows);
+  const std::int64_t groups = count_groups(kernel, params.rows);
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     if (sums[i]) sums[i]->allocate(pairs[i].first, pairs[i].second, groups, problem.hidden);
   }

@@ -227,10 +227,11 @@ void norm_forward(Runtime& runtime, const NormForward& args, Stream stream) {
   RuntimeImpl& impl = runtime.impl();
   const LoadedKernel& kernel =
       impl.kernel(problem.key(driver::current_device()), stream, [&] { return problem.request(); });
-  impl.launch(
-      kernel,
-      ops::grid_size(args.op, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row),
-      stream, &params);
+  const LaunchShape& launch = kernel.launch;
+  std::int64_t rows = params.rows;
+  if (launch.walks) rows = ops::walking_groups(rows, kernel.groups_at_once);
+  impl.launch(kernel, ops::grid_size(args.op, rows, launch.rows_per_block, launch.blocks_per_row), stream,
+              &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const NormForward& args) {

@@ -229,6 +229,7 @@ std::vector<Values> problems_of(const std::string& kernel) {
             norm("bf16", "bf16", 4096, 8),
             norm("f32", "f32", 8192, 4),
             norm("bf16", "f32", 12288, 8),
+            norm("bf16", "bf16", 65536, 8),
             with(norm("bf16", "bf16", 8192, 8), with(gated, quantised)),
             with(norm(backward ? "f32" : "bf16", "f32", 4096, 4), all),
             with(norm("bf16", "bf16", 16384, 8), all)};

@@ -12,6 +12,7 @@
 #include "reference/compare.h"
 #include "reference/norm.h"
 #include "reference/random.h"
+#include "reference/scalar.h"
 #include "support/catch.h"
 
 namespace sprue::test {
@@ -46,9 +47,7 @@ class NormCall {
   }
 
   std::string forward(Runtime& runtime) {
-    draw("x", c.dtype);
-    leave_out("x", x_numbers_);
-    draw_inputs();
+    draw_forward();
     if (c.centred) {
       layer_norm(runtime, forward_args<LayerNorm>());
     } else {
@@ -98,6 +97,19 @@ class NormCall {
     return fault;
   }
 
+  std::string forward_spec(Runtime& runtime) {
+    draw_forward();
+    return (c.centred ? prepare(runtime, forward_args<LayerNorm>())
+                      : prepare(runtime, forward_args<RmsNorm>()))
+        .spec;
+  }
+  std::string backward_spec(Runtime& runtime) {
+    draw_backward();
+    return (c.centred ? prepare(runtime, backward_args<LayerNormBackward>())
+                      : prepare(runtime, backward_args<RmsNormBackward>()))
+        .spec;
+  }
+
   std::string repeat_backward(Runtime& runtime, int repetitions) {
     const auto call = prepare_backward();
     std::map<std::string, std::vector<std::byte>> first;
@@ -114,7 +126,12 @@ class NormCall {
   }
 
  private:
-  std::function<void(Runtime&)> prepare_backward() {
+  void draw_forward() {
+    draw("x", c.dtype);
+    leave_out("x", x_numbers_);
+    draw_inputs();
+  }
+  void draw_backward() {
     for (const char* name : {"x", "z", "dy", "dy1"}) {
       draw(name, std::string_view(name) == "z" && changes_ ? c.residual.value_or(f32) : c.dtype);
     }
@@ -122,9 +139,14 @@ class NormCall {
     leave_out("dy", y_numbers_);
     leave_out("dy1", y_numbers_);
     draw_inputs();
+  }
+  std::function<void(Runtime&)> prepare_backward() {
+    draw_backward();
     if (!c.centred)
-      return [args = backward_args<RmsNormBackward>()](Runtime& runtime) { rms_norm_backward(runtime, args); };
-    return [args = backward_args<LayerNormBackward>()](Runtime& runtime) { layer_norm_backward(runtime, args); };
+      return
+          [args = backward_args<RmsNormBackward>()](Runtime& runtime) { rms_norm_backward(runtime, args); };
+    return
+        [args = backward_args<LayerNormBackward>()](Runtime& runtime) { layer_norm_backward(runtime, args); };
   }
 
   // Values.
@@ -132,6 +154,10 @@ class NormCall {
   void draw(const char* name, DType dtype, std::int64_t count = -1) {
     values_[name] =
         reference::random_normal(count < 0 ? c.rows() * c.hidden() : count, values_.size() + 1, dtype);
+    const bool is_normalised = std::string_view(name) == "x" || std::string_view(name) == "z";
+    if (is_normalised && c.mean != 0) {
+      for (float& value : values_[name]) value = reference::rounded(value + c.mean, dtype);
+    }
   }
   void leave_out(const char* name, const std::vector<std::int64_t>& numbers) {
     for (std::int64_t r = 0; r < c.rows(); ++r) {
@@ -396,7 +422,7 @@ std::string NormCase::print() const {
   return fmt::format(
       "{} {}, {}, weight {}{}{}, residual {}{}, row scale {}, column scale {}, x_scale {}, dropout "
       "{}{}{}{}{}, quantised "
-      "{}{}{}{}{}, offset {}, padding {}",
+      "{}{}{}{}{}, mean {}, offset {}, padding {}",
       centred ? "layer" : "rms", Extents(shape).print(), name_of(dtype), name(weight),
       bias ? " with bias" : "", zero_centred ? ", zero-centred" : "", name(residual),
       residual_out ? " and out" : "", name(row_scale), name(column_scale), x_scale, dropout,
@@ -405,7 +431,7 @@ std::string NormCase::print() const {
       : gate == Gate::first ? ", gate first"
                             : ", gate last",
       two_outputs ? ", two outputs" : "", name(quantised), row_scales ? " by rows" : "",
-      x_rows ? ", some x" : "", y_rows ? ", some y" : "", in_place ? ", in place" : "", layout.offset,
+      x_rows ? ", some x" : "", y_rows ? ", some y" : "", in_place ? ", in place" : "", mean, layout.offset,
       layout.padding);
 }
 
@@ -415,6 +441,14 @@ std::string forward_fault(Runtime& runtime, const NormCase& given) {
 
 std::string backward_fault(Runtime& runtime, const NormCase& given) {
   return NormCall(given).backward(runtime);
+}
+
+std::string forward_spec(Runtime& runtime, const NormCase& given) {
+  return NormCall(given).forward_spec(runtime);
+}
+
+std::string backward_spec(Runtime& runtime, const NormCase& given) {
+  return NormCall(given).backward_spec(runtime);
 }
 
 std::string repetition_fault(Runtime& runtime, const NormCase& given, int repetitions) {

@@ -27,6 +27,7 @@ struct NormCase {
   bool two_outputs = false;
   bool row_scales = true;  ///< Of a quantised output; else one of the tensor.
   bool x_rows = false, y_rows = false;
+  float mean = 0;  ///< Of x and z.
   Layout layout = {};
 
   std::int64_t hidden() const { return shape.back(); }
@@ -39,6 +40,10 @@ std::string forward_fault(Runtime& runtime, const NormCase& given);
 std::string backward_fault(Runtime& runtime, const NormCase& given);
 /// Which gradient has other bits when the same call is made again, "" if none; not in place.
 std::string repetition_fault(Runtime& runtime, const NormCase& given, int repetitions);
+
+/// The kernel and its schedule, as printed.
+std::string forward_spec(Runtime& runtime, const NormCase& given);
+std::string backward_spec(Runtime& runtime, const NormCase& given);
 
 /// Checks that all of them have none.
 void check_each(const std::vector<NormCase>& cases);
