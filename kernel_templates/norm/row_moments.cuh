@@ -10,6 +10,9 @@
 static_assert(kThreadsPerRow > 32, "a block synchronises its threads in every call");
 //% end
 
+// Whether all threads of a row have as many vectors of it.
+constexpr bool kEvenShares = kVecs % kLanes == 0;
+
 // Of some columns of t, and of dn if kHasDn: how many, the mean of t (0 unless kCentred), and the sums of
 // (t - mean)^2, of dn and of (t - mean) * dn.
 struct Moments {
@@ -40,25 +43,28 @@ struct ThreadMoments {
   __device__ __forceinline__ Moments moments(int lane, bool is_there) const {
     if constexpr (!kCentred) return {0.0f, 0.0f, squares, 0.0f, products};
     const float count = is_there ? kVec * (kVecs / kLanes + (lane < kVecs % kLanes ? 1 : 0)) : 0;
-    const float from_base = sum / fmaxf(count, 1.0f);
+    const float from_base = kEvenShares ? sum * (1.0f / (kVec * kVecsPerThread)) : sum / fmaxf(count, 1.0f);
     return {count, base + from_base, fmaxf(fmaf(-sum, from_base, squares), 0.0f), dn,
             fmaf(-from_base, dn, products)};
   }
 };
 
-// The moments of what kLanes neighbouring lanes have, the same bits in every one of them. By all lanes of the warp.
-template <int kLanes>
+// The moments of what kCount neighbouring lanes have, the same bits in every one of them. By all lanes of the warp.
+template <int kCount>
 __device__ __forceinline__ Moments lane_moments(const Moments& mine) {
   Moments all;
-  if constexpr (kCentred) {
-    all.count = lane_sum<kLanes>(mine.count);
+  if constexpr (kCentred && kEvenShares) {
+    all.count = mine.count * kCount;
+    all.mean = lane_sum<kCount>(mine.mean) * (1.0f / kCount);
+  } else if constexpr (kCentred) {
+    all.count = lane_sum<kCount>(mine.count);
     // __fmul_rn: a product fused into the first addition would differ between lanes.
-    all.mean = lane_sum<kLanes>(__fmul_rn(mine.count, mine.mean)) / fmaxf(all.count, 1.0f);
-    if constexpr (kHasDn) all.dn = lane_sum<kLanes>(mine.dn);
+    all.mean = lane_sum<kCount>(__fmul_rn(mine.count, mine.mean)) / fmaxf(all.count, 1.0f);
   }
+  if constexpr (kCentred && kHasDn) all.dn = lane_sum<kCount>(mine.dn);
   const float difference = mine.mean - all.mean;
-  all.squares = lane_sum<kLanes>(fmaf(mine.count * difference, difference, mine.squares));
-  if constexpr (kHasDn) all.products = lane_sum<kLanes>(fmaf(difference, mine.dn, mine.products));
+  all.squares = lane_sum<kCount>(fmaf(mine.count * difference, difference, mine.squares));
+  if constexpr (kHasDn) all.products = lane_sum<kCount>(fmaf(difference, mine.dn, mine.products));
   return all;
 }
 
