@@ -20,7 +20,7 @@
 //
 // kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A
 // row of up to kMostKept values per thread stays in registers between the passes; a longer one is read
-// again, then from L2. With stages blocks walk over rows, which they read from shared memory, and copy the next ones
+// again, then from L2. With stages rows wait in shared memory; where blocks walk over rows, they copy the next ones
 // there meanwhile.
 
 //% include "device/types.cuh"

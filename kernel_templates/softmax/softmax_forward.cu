@@ -6,8 +6,8 @@
 // A row without a visible column above -inf is 0. Sums are f32.
 //
 // kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A row stays
-// in registers where it fits. Longer ones wait in shared memory: blocks walk over them, and have the next ones copied
-// while they write this one. Else they are read again.
+// in registers where it fits. Longer ones wait in shared memory, or are read again. A block, or a cluster, takes one row; or
+// it walks over rows, and has the next ones copied while it writes this one.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"

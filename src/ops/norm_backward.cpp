@@ -8,7 +8,7 @@
 #include "driver/device.h"
 #include "ops/column_sums.h"
 #include "ops/norm_backward_check.h"
-#include "ops/norm_dropout.h"
+#include "ops/norm_parameters.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
 
@@ -58,39 +58,18 @@ struct NormBackwardParams {
 };
 
 NormBackwardParams parameters(const NormBackward& args, const NormBackwardViews& views) {
-  const DropoutRule dropout(args.dropout);
   NormBackwardParams params{};
+  ops::set_common(params, args, views);
   params.dx = args.dx.data;
   params.dy[0] = args.dy.data;
   params.dy[1] = args.dy1.data;
   params.z = args.z.data;
   params.dresidual_out = args.dresidual_out.data;
   params.dresidual = args.dresidual.data;
-  params.weight[0] = args.weight.data;
-  params.weight[1] = args.weight1.data;
-  params.bias[0] = args.bias.data;
-  params.bias[1] = args.bias1.data;
-  params.rows = ops::count(args.op, views.shape(), views.shape().rank - 1);
-  params.x = args.x.data;
-  params.gate = args.gate.data;
   params.dx1 = args.dx1.data;
   params.dgate = args.dgate.data;
-  params.row_scale = args.row_scale.data;
-  params.column_scale = args.column_scale.data;
-  params.mask = args.dropout_mask.data;
-  params.mask1 = args.dropout_mask1.data;
-  params.x_rows = args.x_rows.data;
-  params.y_rows = args.y_rows.data;
   params.rows_of_x = args.dx.extents.shape[0];
   params.rows_of_y = args.dy.extents.shape[0];
-  if (args.dropout.probability != 0) {
-    params.dropout_keys = ops::round_keys(args.dropout.seed);
-    params.dropout_offset = args.dropout.offset;
-    params.kept_of_65536 = dropout.kept_of_65536;
-  }
-  params.x_factor = args.x_scale * dropout.factor;
-  params.x1_factor = dropout.factor;
-  params.eps = args.eps;
   return params;
 }
 

@@ -2,7 +2,7 @@
 #include "ops/norm_forward.h"
 
 #include "driver/device.h"
-#include "ops/norm_dropout.h"
+#include "ops/norm_parameters.h"
 #include "ops/norm_forward_check.h"
 #include "ops/rows.h"
 #include "runtime/runtime_impl.h"
@@ -51,40 +51,19 @@ struct NormForwardParams {
 };
 
 NormForwardParams parameters(const NormForward& args, const NormForwardViews& views) {
-  const DropoutRule dropout(args.dropout);
   NormForwardParams params{};
+  ops::set_common(params, args, views);
   params.y[0] = args.y.data;
   params.y[1] = args.y1.data;
-  params.x = args.x.data;
   params.residual = args.residual.data;
   params.residual_out = args.residual_out.data;
-  params.weight[0] = args.weight.data;
-  params.weight[1] = args.weight1.data;
-  params.bias[0] = args.bias.data;
-  params.bias[1] = args.bias1.data;
-  params.rows = ops::count(args.op, views.shape(), views.shape().rank - 1);
   params.x1 = args.x1.data;
-  params.gate = args.gate.data;
-  params.row_scale = args.row_scale.data;
-  params.column_scale = args.column_scale.data;
-  params.mask = args.dropout_mask.data;
-  params.mask1 = args.dropout_mask1.data;
   params.y_row_scale[0] = args.y_row_scale.data;
   params.y_row_scale[1] = args.y1_row_scale.data;
   params.y_scale[0] = args.y_scale.data;
   params.y_scale[1] = args.y1_scale.data;
-  params.x_rows = args.x_rows.data;
-  params.y_rows = args.y_rows.data;
   params.rows_of_x = args.x.extents.shape[0];
   params.rows_of_y = args.y.extents.shape[0];
-  if (args.dropout.probability != 0) {
-    params.dropout_keys = ops::round_keys(args.dropout.seed);
-    params.dropout_offset = args.dropout.offset;
-    params.kept_of_65536 = dropout.kept_of_65536;
-  }
-  params.x_factor = args.x_scale * dropout.factor;
-  params.x1_factor = dropout.factor;
-  params.eps = args.eps;
   return params;
 }
 

@@ -185,6 +185,10 @@ TEST_CASE("the launch may give several blocks one unit of work") {
   CHECK(launch(", \"blocks_per_row\": \"WARPS / 2\"").blocks_per_row == 2);
   CHECK_THROWS_WITH(launch(", \"blocks_per_row\": \"WARPS - 4\""),
                     Contains("WARPS - 4 must be from 1 to 2^31 - 1, but is 0"));
+  CHECK_FALSE(launch("").walks);
+  CHECK(launch(", \"walks\": \"WARPS > 1\"").walks);
+  CHECK_FALSE(launch(", \"walks\": \"WARPS < 1\"").walks);
+  CHECK_THROWS_AS(launch(", \"walks\": \"WARPS\""), TemplateError);
 }
 
 TEST_CASE("odd bytes are refused or left alone") {

@@ -1,5 +1,5 @@
-// layer_norm, rms_norm and their gradients with rows in shared memory, over which blocks and clusters walk,
-// on the GPU against double precision.
+// layer_norm, rms_norm and their gradients with rows in shared memory, one for a block or a cluster, or many that it walks
+// over, on the GPU against double precision.
 #include <fmt/format.h>
 
 #include "driver/device.h"
