@@ -60,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     if (kVecs % kLanes == 0 || vec < kVecs) {
       const auto a = load_streaming<scalar, kVec>(dout + vec * kVec), b = load_streaming<scalar, kVec>(out + vec * kVec);
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) sum = fmaf(to_f32(a.at[e]), to_f32(b.at[e]), sum);
+      for (int e = 0; e < kVec; ++e) sum = fmaf(element(a, e), element(b, e), sum);
     }
   }
   sum = lane_sum<kLanes>(sum);

@@ -103,26 +103,28 @@ constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread
 __device__ __forceinline__ void pass_row(const Params& params, Row& row, const Row& next, RowMoments& row_moments,
                                          ColumnSums* sums) {
   if constexpr (kKeepsRow) row.keep();
+  const auto has = [&](int i) { return kRowsPerBlock == 1 ? has_vector(row.lane, i) : row.has(i); };
   ThreadMoments thread;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!row.has(i)) continue;
+    if (!has(i)) continue;
     const RowVector v = vector_of(params, row, i);
     thread.add(i, v.t, v.dn);
   }
   const Moments moments = row_moments(thread.moments(row.lane, row.is_there));
   const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
-  const float along = factor * moments.products * (1.0f / kHidden), shift = moments.dn * (1.0f / kHidden);
+  const float along = factor * factor * moments.products * (1.0f / kHidden);
+  const float shift = factor * moments.dn * (1.0f / kHidden), shifted_mean = factor * moments.mean;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!row.has(i)) continue;
+    if (!has(i)) continue;
     const int column = column_of(row.lane, i);
     const RowVector v = vector_of(params, row, i);
     Values n, dz;
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
-      n.at[e] = (v.t.at[e] - moments.mean) * factor;
-      dz.at[e] = factor * (fmaf(-n.at[e], along, v.dn.at[e]) - shift);
+      n.at[e] = fmaf(v.t.at[e], factor, -shifted_mean);
+      dz.at[e] = fmaf(-n.at[e], along, fmaf(v.dn.at[e], factor, -shift));
     }
     //% if GATE != 'none'
     pass_gate(params, row, v, n, dz, i);

@@ -60,7 +60,7 @@ struct Params {
 __device__ __forceinline__ float sum_of_squares(const Vec<scalar, kVec>& v) {
   float sum = 0.0f;
 #pragma unroll
-  for (int i = 0; i < kVec; ++i) sum = fmaf(to_f32(v.at[i]), to_f32(v.at[i]), sum);
+  for (int i = 0; i < kVec; ++i) sum = fmaf(element(v, i), element(v, i), sum);
   return sum;
 }
 
@@ -70,7 +70,7 @@ __device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, 
   if constexpr (kHasWeight) w = load<scalar, kVec>(weight);
 #pragma unroll
   for (int i = 0; i < kVec; ++i)
-    y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
+    y.at[i] = from_f32<scalar>(element(x, i) * factor * (kHasWeight ? element(w, i) : 1.0f));
   return y;
 }
 

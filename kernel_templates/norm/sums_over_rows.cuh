@@ -61,9 +61,14 @@ __device__ __forceinline__ void write_sums(const ColumnSums& sums, float* target
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
       if (!has_vector(lane, i)) continue;
+      constexpr int kStored = kVec < 4 ? kVec : 4;  // 16 bytes at most
       const Values values = sums.get(lane, i);
+      Vec<float, kStored> part;
 #pragma unroll
-      for (int e = 0; e < kVec; ++e) row[column_of(lane, i) + e] = values.at[e];
+      for (int e = 0; e < kVec; ++e) {
+        part.at[e % kStored] = values.at[e];
+        if ((e + 1) % kStored == 0) store(row + column_of(lane, i) + e + 1 - kStored, part);
+      }
     }
   } else {
     __shared__ float groups[kRowsPerBlock][kHidden];

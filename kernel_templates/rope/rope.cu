@@ -65,11 +65,11 @@ __device__ __forceinline__ Values load_values(const T* src) {
   if constexpr (sizeof(T) * kVec <= 16) {
     const Vec<T, kVec> vector = load<T, kVec>(src);
 #pragma unroll
-    for (int e = 0; e < kVec; ++e) values.at[e] = to_f32(vector.at[e]);
+    for (int e = 0; e < kVec; ++e) values.at[e] = element(vector, e);
   } else {  // f32 beside a narrower type
     const Vec<T, kVec / 2> low = load<T, kVec / 2>(src), high = load<T, kVec / 2>(src + kVec / 2);
 #pragma unroll
-    for (int e = 0; e < kVec; ++e) values.at[e] = to_f32(e < kVec / 2 ? low.at[e] : high.at[e - kVec / 2]);
+    for (int e = 0; e < kVec; ++e) values.at[e] = e < kVec / 2 ? element(low, e) : element(high, e - kVec / 2);
   }
   return values;
 }

@@ -34,7 +34,7 @@ template <class T>
 __device__ __forceinline__ Values widen(const Vec<T, kVec>& vector) {
   Values values;
 #pragma unroll
-  for (int i = 0; i < kVec; ++i) values.at[i] = to_f32(vector.at[i]);
+  for (int i = 0; i < kVec; ++i) values.at[i] = element(vector, i);
   return values;
 }
 template <class T>

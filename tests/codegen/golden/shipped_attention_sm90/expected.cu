@@ -207,6 +207,20 @@ __device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
   *reinterpret_cast<R*>(dst) = reinterpret_cast<const R&>(value);
 }
 
+// vector.at[i]. Of a word that holds two bf16 the upper one is the word without its lower half: one operation, where
+// taking it out and shifting it back are two.
+template <class T, int N>
+__device__ __forceinline__ float element(const Vec<T, N>& vector, int i) {
+  return to_f32(vector.at[i]);
+}
+template <int N>
+__device__ __forceinline__ float element(const Vec<bf16, N>& vector, int i) {
+  if constexpr (N % 2 == 0) {
+    if (i % 2 == 1) return __uint_as_float(reinterpret_cast<const u32(&)[N / 2]>(vector)[i / 2] & 0xffff0000u);
+  }
+  return to_f32(vector.at[i]);
+}
+
 }  // namespace device
 
 // Reductions across lanes and warps.

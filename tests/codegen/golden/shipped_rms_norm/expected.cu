@@ -204,6 +204,20 @@ __device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
   *reinterpret_cast<R*>(dst) = reinterpret_cast<const R&>(value);
 }
 
+// vector.at[i]. Of a word that holds two bf16 the upper one is the word without its lower half: one operation, where
+// taking it out and shifting it back are two.
+template <class T, int N>
+__device__ __forceinline__ float element(const Vec<T, N>& vector, int i) {
+  return to_f32(vector.at[i]);
+}
+template <int N>
+__device__ __forceinline__ float element(const Vec<bf16, N>& vector, int i) {
+  if constexpr (N % 2 == 0) {
+    if (i % 2 == 1) return __uint_as_float(reinterpret_cast<const u32(&)[N / 2]>(vector)[i / 2] & 0xffff0000u);
+  }
+  return to_f32(vector.at[i]);
+}
+
 }  // namespace device
 
 // Reductions across lanes and warps.
@@ -287,7 +301,7 @@ struct Params {
 __device__ __forceinline__ float sum_of_squares(const Vec<scalar, kVec>& v) {
   float sum = 0.0f;
 #pragma unroll
-  for (int i = 0; i < kVec; ++i) sum = fmaf(to_f32(v.at[i]), to_f32(v.at[i]), sum);
+  for (int i = 0; i < kVec; ++i) sum = fmaf(element(v, i), element(v, i), sum);
   return sum;
 }
 
@@ -297,7 +311,7 @@ __device__ __forceinline__ Vec<scalar, kVec> scaled(const Vec<scalar, kVec>& x, 
   if constexpr (kHasWeight) w = load<scalar, kVec>(weight);
 #pragma unroll
   for (int i = 0; i < kVec; ++i)
-    y.at[i] = from_f32<scalar>(to_f32(x.at[i]) * factor * (kHasWeight ? to_f32(w.at[i]) : 1.0f));
+    y.at[i] = from_f32<scalar>(element(x, i) * factor * (kHasWeight ? element(w, i) : 1.0f));
   return y;
 }
 
