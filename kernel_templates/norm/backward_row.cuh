@@ -64,6 +64,7 @@ struct Row : RowPlace {
     //% end
   }
   __device__ __forceinline__ void keep() {
+    if constexpr (!kKeepsRow) return;
     z.keep(lane, is_there);
 #pragma unroll
     for (int o = 0; o < kOutputs; ++o) dy[o].keep(lane, is_there && has_y);

@@ -64,6 +64,7 @@ static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by
 static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
 static_assert((kSumsIn == Sums::shared) == (kSharedWords != 0), "shared memory is for sums over rows");
 static_assert(kStages == 0 || kRowsPerBlock == 1, "a block walks over rows in shared memory one by one");
+static_assert(kStages <= 1 || !kKeepsRow, "two rows are worked on, and neither is kept");
 static_assert(kRowsPerBlock == 1 || kSumsIn == Sums::registers, "rows side by side have sums of their own");
 
 using namespace device;
@@ -98,26 +99,33 @@ constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread
 //% include "norm/sums_over_rows.cuh"
 //% include "norm/summand_gradients.cuh"
 
-// Writes the gradients of a row and adds to the sums over rows; vectors of `next` take the places of those that are
-// done.
-__device__ __forceinline__ void pass_row(const Params& params, Row& row, const Row& next, RowMoments& row_moments,
-                                         ColumnSums* sums) {
-  if constexpr (kKeepsRow) row.keep();
-  const auto has = [&](int i) { return kRowsPerBlock == 1 ? has_vector(row.lane, i) : row.has(i); };
+// Whether a thread has an i-th vector of a row that is worked on. Where a block has one row, that row is there.
+__device__ __forceinline__ bool has(const Row& row, int i) {
+  return kRowsPerBlock == 1 ? has_vector(row.lane, i) : row.has(i);
+}
+
+// The moments of a thread's part of a row.
+__device__ __forceinline__ Moments moments_of(const Params& params, const Row& row) {
   ThreadMoments thread;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
+    if (!has(row, i)) continue;
     const RowVector v = vector_of(params, row, i);
     thread.add(i, v.t, v.dn);
   }
-  const Moments moments = row_moments(thread.moments(row.lane, row.is_there));
+  return thread.moments(row.lane, row.is_there);
+}
+
+// Writes the gradients of a row with those moments and adds to the sums over rows; vectors of `next` take the places of
+// those that are done.
+__device__ __forceinline__ void pass_row(const Params& params, const Row& row, const Row& next, const Moments& moments,
+                                         ColumnSums* sums) {
   const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
   const float along = factor * factor * moments.products * (1.0f / kHidden);
   const float shift = factor * moments.dn * (1.0f / kHidden), shifted_mean = factor * moments.mean;
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
-    if (!has(i)) continue;
+    if (!has(row, i)) continue;
     const int column = column_of(row.lane, i);
     const RowVector v = vector_of(params, row, i);
     Values n, dz;
@@ -160,16 +168,28 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int s = 0; s < kSumCount; ++s) sums[s].clear(s, params.sum_rows[s] + static_cast<i64>(block) * kHidden, lane);
 
-  //% if STAGES > 0
-  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance())
-    pass_row(params, rows.row, rows.next, row_moments, sums);
+  //% if STAGES > 1
+  // The threads of a row tell each other of it while they pass the row ahead of it.
+  StagedRows<Row, Params> rows(params);
+  if (rows.any()) row_moments.tell(moments_of(params, rows.row));
+  for (; rows.any(); rows.advance()) {
+    const Moments moments = row_moments.hear();
+    if (rows.has_following()) row_moments.tell(moments_of(params, rows.following()));
+    pass_row(params, rows.row, rows.next, moments, sums);
+  }
+  //% elif STAGES == 1
+  for (StagedRows<Row, Params> rows(params); rows.any(); rows.advance()) {
+    rows.row.keep();
+    pass_row(params, rows.row, rows.next, row_moments(moments_of(params, rows.row)), sums);
+  }
   //% else
   // A block's rows are `step` apart; rows side by side may have different ends.
   const i64 step = static_cast<i64>(gridDim.x / kCluster) * kRowsPerBlock, place = threadIdx.x / kThreadsPerRow;
 #pragma unroll 1
   for (i64 first = static_cast<i64>(block) * kRowsPerBlock; first < params.rows; first += step) {
     Row row(params, first + place, 0);
-    pass_row(params, row, row, row_moments, sums);
+    row.keep();
+    pass_row(params, row, row, row_moments(moments_of(params, row)), sums);
   }
   //% end
 #pragma unroll

@@ -49,49 +49,89 @@ struct ThreadMoments {
   }
 };
 
-// The moments of what kCount neighbouring lanes have, the same bits in every one of them. By all lanes of the warp.
-template <int kCount>
-__device__ __forceinline__ Moments lane_moments(const Moments& mine) {
+// The moments of what kCount neighbouring lanes have, kEach parts in each, the same bits in every one of them. By all
+// lanes of the warp.
+template <int kCount, int kEach = 1>
+__device__ __forceinline__ Moments lane_moments(const Moments (&mine)[kEach]) {
+  float means = 0.0f, squares = 0.0f, products = 0.0f;
   Moments all;
-  if constexpr (kCentred && kEvenShares) {
-    all.count = mine.count * kCount;
-    all.mean = lane_sum<kCount>(mine.mean) * (1.0f / kCount);
-  } else if constexpr (kCentred) {
-    all.count = lane_sum<kCount>(mine.count);
-    // __fmul_rn: a product fused into the first addition would differ between lanes.
-    all.mean = lane_sum<kCount>(__fmul_rn(mine.count, mine.mean)) / fmaxf(all.count, 1.0f);
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    // __fmul_rn: a product fused into an addition would differ between lanes.
+    means += kEvenShares ? mine[i].mean : __fmul_rn(mine[i].count, mine[i].mean);
+    all.count += mine[i].count;
+    all.dn += mine[i].dn;
   }
-  if constexpr (kCentred && kHasDn) all.dn = lane_sum<kCount>(mine.dn);
-  const float difference = mine.mean - all.mean;
-  all.squares = lane_sum<kCount>(fmaf(mine.count * difference, difference, mine.squares));
-  if constexpr (kHasDn) all.products = lane_sum<kCount>(fmaf(difference, mine.dn, mine.products));
+  if constexpr (kCentred) {
+    all.count = kEvenShares ? all.count * kCount : lane_sum<kCount>(all.count);
+    const float sum = lane_sum<kCount>(means);
+    all.mean = kEvenShares ? sum * (1.0f / (kCount * kEach)) : sum / fmaxf(all.count, 1.0f);
+    if constexpr (kHasDn) all.dn = lane_sum<kCount>(all.dn);
+  }
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const float difference = mine[i].mean - all.mean;
+    squares += fmaf(mine[i].count * difference, difference, mine[i].squares);
+    products += fmaf(difference, mine[i].dn, mine[i].products);
+  }
+  all.squares = lane_sum<kCount>(squares);
+  if constexpr (kHasDn) all.products = lane_sum<kCount>(products);
   return all;
 }
 
-// The moments of a row, the same bits in every thread. May be called again and again. By all threads of the block.
+// The moments of a row, the same bits in every thread: each tells its own, and hears them later; meanwhile it may do
+// what needs neither. In turns, for one row after the other, by all threads of the block.
 struct RowMoments {
-  int parity = 0;  // the buffers of a call are written again by the call after the next one
+  static constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
   //% if CLUSTER > 1
-  ClusterExchange<5> exchange;
+  ClusterExchange<5, kWarpsPerRow> exchange;
+  //% else
+  int parity = 0;  // the buffers of a turn are written again by the turn after the next one
+  Moments warp_moments;
   //% end
 
-  __device__ __forceinline__ Moments operator()(Moments mine) {
-    constexpr int kWarpsPerRow = ceil_div(kThreadsPerRow, 32);
-    const int lane = threadIdx.x % 32;
-    mine = lane_moments<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>(mine);
-    if constexpr (kWarpsPerRow > 1) {
-      __shared__ Moments warps[2][kThreads / 32];
-      const int warp = threadIdx.x / 32;
-      if (lane == 0) warps[parity][warp] = mine;
-      __syncthreads();
-      mine = lane_moments<kWarpsPerRow>(warps[parity][warp / kWarpsPerRow * kWarpsPerRow + lane % kWarpsPerRow]);
-    }
-    parity ^= 1;
+  __device__ __forceinline__ void tell(const Moments& mine) {
+    const Moments of_warp = lane_moments<(kThreadsPerRow < 32 ? kThreadsPerRow : 32)>({mine});
     //% if CLUSTER > 1
-    const auto& blocks = exchange({mine.count, mine.mean, mine.squares, mine.dn, mine.products});
-    const auto& block = blocks[lane % kCluster];
-    mine = lane_moments<kCluster>({block[0], block[1], block[2], block[3], block[4]});
+    exchange.tell({of_warp.count, of_warp.mean, of_warp.squares, of_warp.dn, of_warp.products});
+    //% else
+    warp_moments = of_warp;
+    if constexpr (kWarpsPerRow > 1) {
+      if (threadIdx.x % 32 == 0) buffers()[parity][threadIdx.x / 32] = of_warp;
+    }
     //% end
-    return mine;
   }
+  __device__ __forceinline__ Moments hear() {
+    const int lane = threadIdx.x % 32;
+    //% if CLUSTER > 1
+    constexpr int kParts = kCluster * kWarpsPerRow, kLanesWithParts = kParts < 32 ? kParts : 32;
+    const auto& parts = exchange.hear();
+    Moments mine[kParts / kLanesWithParts];
+#pragma unroll
+    for (int i = 0; i < kParts / kLanesWithParts; ++i) {
+      const auto& part = parts[i * kLanesWithParts + lane % kLanesWithParts];
+      mine[i] = {part[0], part[1], part[2], part[3], part[4]};
+    }
+    return lane_moments<kLanesWithParts>(mine);
+    //% else
+    if constexpr (kWarpsPerRow == 1) return warp_moments;
+    __syncthreads();
+    const Moments* const warps = buffers()[parity] + threadIdx.x / 32 / kWarpsPerRow * kWarpsPerRow;
+    parity ^= 1;
+    return lane_moments<kWarpsPerRow>({warps[lane % kWarpsPerRow]});
+    //% end
+  }
+  __device__ __forceinline__ Moments operator()(const Moments& mine) {
+    tell(mine);
+    return hear();
+  }
+  //% if CLUSTER == 1
+
+ private:
+  using Buffers = Moments[2][ceil_div(kThreads, 32)];
+  static __device__ __forceinline__ Buffers& buffers() {
+    __shared__ Buffers buffers;
+    return buffers;
+  }
+  //% end
 };

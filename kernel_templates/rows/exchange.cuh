@@ -7,11 +7,11 @@
 //% include "device/mbarrier.cuh"
 //% include "device/shared.cuh"
 
-// Made once, and called again and again, by all threads of all blocks; each block synchronises its threads
-// between two calls.
-template <int kCount>
+// Made once, then tell() and hear() in turns, by all threads of all blocks. The first kSenders warps of each have
+// values to tell; if that is not all of them, a block synchronises its threads between hear() and tell().
+template <int kCount, int kSenders = 1>
 struct ClusterExchange {
-  using Values = float[kCluster][kCount];
+  using Values = float[kCluster * kSenders][kCount];
 
   Values* values;  // of even and of odd calls
   u32 barriers;    // theirs
@@ -29,19 +29,28 @@ struct ClusterExchange {
     }
     cluster_arrive();
   }
-  // What the blocks have, by rank; `mine` is the same in all threads. The other blocks send the values of the
-  // call after the next one when they have this block's of the next one.
-  __device__ __forceinline__ const Values& operator()(const float (&mine)[kCount]) {
-    const int odd = calls & 1, parity = calls >> 1 & 1;
+  // `mine` is the same in all lanes of a warp.
+  __device__ __forceinline__ void tell(const float (&mine)[kCount]) {
+    const int odd = calls & 1, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const u32 barrier = barriers + 8 * odd;
-    if (calls++ == 0) cluster_wait();  // the other blocks' barriers are ready
+    if (calls == 0) cluster_wait();  // the other blocks' barriers are ready
     if (threadIdx.x == 0) arrive_and_expect(barrier, sizeof(Values));
-    if (threadIdx.x < kCluster) {
+    if (warp < kSenders && lane < kCluster) {
+      float* const target = values[odd][cluster_rank() * kSenders + warp];
 #pragma unroll
-      for (int i = 0; i < kCount; ++i)
-        send_remote(&values[odd][cluster_rank()][i], barrier, threadIdx.x, mine[i]);
+      for (int i = 0; i < kCount; ++i) send_remote(target + i, barrier, lane, mine[i]);
     }
-    wait(barrier, parity);
+  }
+  // What all senders told, by rank and warp. They send the values of the turn after the next one when they have all of
+  // the next one, which are sent by those that have heard these.
+  __device__ __forceinline__ const Values& hear() {
+    const int odd = calls & 1, parity = calls >> 1 & 1;
+    ++calls;
+    wait(barriers + 8 * odd, parity);
     return values[odd];
+  }
+  __device__ __forceinline__ const Values& operator()(const float (&mine)[kCount]) {
+    tell(mine);
+    return hear();
   }
 };

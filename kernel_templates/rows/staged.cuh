@@ -68,4 +68,11 @@ struct StagedRows {
     next = Row(params, number + kStages * step, stage);
     wait_copies<kStages - 1>();
   }
+  // Whether there is one behind `row`, and that one, which is here, too, if there are stages for both.
+  __device__ __forceinline__ bool has_following() const { return number + step < params.rows; }
+  __device__ __forceinline__ Row following() const {
+    static_assert(kStages > 1, "the following row needs a place of its own");
+    wait_copies<kStages - 2>();
+    return {params, number + step, stage + 1 < kStages ? stage + 1 : 0};
+  }
 };

@@ -126,10 +126,11 @@ TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
   const std::vector<Walk> walks = {
       {.stages = 1, .threads = 256},
       {.stages = 3, .threads = 256, .keeps_row = false},
-      {.cluster = 2, .stages = 2},
+      {.cluster = 2, .stages = 2, .keeps_row = false},
       {.cluster = 2, .stages = 4, .threads = 64, .keeps_row = false, .sums = "shared"},
       {.cluster = 4, .stages = 1, .threads = 64},
-      {.stages = 2, .keeps_row = false, .sums = "shared"}};
+      {.stages = 2, .keeps_row = false, .sums = "shared"},
+      {.stages = 3, .threads = 32, .keeps_row = false, .sums = "shared"}};
   for (const NormCase& c : cases) {
     for (const Walk& walk : walks) {
       if (walk.cluster == 1 || has_clusters()) check_backward(c, walk);
