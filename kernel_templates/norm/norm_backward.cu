@@ -24,6 +24,7 @@
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
 //% include "device/reduce.cuh"
+//% include "device/dependent.cuh"
 //% if CLUSTER > 1
 //% include "device/cluster.cuh"
 //% end
@@ -162,6 +163,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster
 extern "C" __global__ void __launch_bounds__(kThreads)
 //% end
     norm_backward(const __grid_constant__ Params params) {
+  let_next_kernel_begin();
   const int lane = row_lane(), block = blockIdx.x / kCluster;
   RowMoments row_moments;
   ColumnSums sums[larger(kSumCount, 1)];

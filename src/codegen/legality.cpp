@@ -181,12 +181,14 @@ LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec) {
     }
     return static_cast<int>(result);
   };
+  const auto holds = [&](const Expression& expression) { return !expression.empty() && expression.is_true(values); };
   return {.threads = positive(manifest.threads, 1),
           .shared_bytes = positive(manifest.shared_bytes, 0),
           .rows_per_block = positive(manifest.rows_per_block, 1),
           .blocks_per_row = positive(manifest.blocks_per_row, 1),
           .columns_per_tile = positive(manifest.columns_per_tile, 1),
-          .walks = !manifest.walks.empty() && manifest.walks.is_true(values)};
+          .walks = holds(manifest.walks),
+          .programmatic = holds(manifest.programmatic)};
 }
 
 Values complete_problem(const Manifest& manifest, const Values& problem) {

@@ -54,7 +54,7 @@ struct Manifest {
   std::vector<ScheduleRow> defaults;  ///< First match wins. The last row matches everything that is legal.
   Expression threads, shared_bytes, rows_per_block;
   Expression blocks_per_row, columns_per_tile;  ///< Empty: 1.
-  Expression walks;                             ///< Empty: false.
+  Expression walks, programmatic;               ///< Empty: false.
 
   std::string template_path() const { return family + '/' + kernel + ".cu"; }
   const Parameter* find(std::string_view parameter) const;

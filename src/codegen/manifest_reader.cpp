@@ -166,7 +166,8 @@ Values read_schedule(const Json& json, const Manifest& manifest) {
 }
 
 void read_launch(const Json& json, Manifest& manifest) {
-  json.with_keys({"threads", "shared_bytes", "rows_per_block", "blocks_per_row", "columns_per_tile", "walks"});
+  json.with_keys({"threads", "shared_bytes", "rows_per_block", "blocks_per_row", "columns_per_tile", "walks",
+                  "programmatic"});
   std::vector<std::string> known = names_of(manifest.problem);
   for (const std::string& name : names_of(manifest.schedule)) known.push_back(name);
   manifest.threads = expression(json.at("threads"), known, "parameter");
@@ -177,6 +178,8 @@ void read_launch(const Json& json, Manifest& manifest) {
   if (const Json* keys = json.find("columns_per_tile"))
     manifest.columns_per_tile = expression(*keys, known, "parameter");
   if (const Json* walks = json.find("walks")) manifest.walks = expression(*walks, known, "parameter");
+  if (const Json* programmatic = json.find("programmatic"))
+    manifest.programmatic = expression(*programmatic, known, "parameter");
   if (manifest.find("THREADS") != nullptr && manifest.threads.text() != "THREADS") {
     json.at("threads").fail(fmt::format(
         "there is a parameter THREADS, so \"threads\" must be THREADS, but is {}", manifest.threads.text()));

@@ -19,6 +19,7 @@ struct DeviceInfo {
   int registers_per_multiprocessor = 0;
   std::int64_t l2_bytes = 0;
   std::int64_t memory_bytes = 0;
+  bool programmatic_launches = false;  ///< Hopper and later, by a driver that also captures them into graphs.
 };
 
 /// Peak clocks. Apart from DeviceInfo because asking takes milliseconds.

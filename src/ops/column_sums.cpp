@@ -11,7 +11,7 @@ constexpr char kKernel[] = "column_sums";
 struct ColumnSumsParams {
   void* sums[2];
   const float* rows[2];
-  int blocks, columns;
+  int blocks, columns, slices;
 };
 
 KernelKey key(DType dtype, int device) {
@@ -49,14 +49,18 @@ void ColumnSums::allocate(const Tensor& first, const Tensor& second, std::int64_
 }
 
 void ColumnSums::launch(const char* op) {
-  ColumnSumsParams params{{}, {}, static_cast<int>(blocks_), static_cast<int>(columns_)};
+  // Slices of eight rows, which a thread loads at once; as many as there are warps, if it takes those.
+  const int most = kernel_.launch.threads / 32;
+  int slices = 1;
+  while (slices < most && slices * 8 < blocks_) slices *= 2;
+  ColumnSumsParams params{{}, {}, static_cast<int>(blocks_), static_cast<int>(columns_), slices};
   int outputs = 0;
   for (int t = 0; t < 2; ++t) {
     if (targets_[t] == nullptr) continue;
     params.sums[outputs] = targets_[t];
     params.rows[outputs++] = rows_[t];
   }
-  impl_.launch(kernel_, grid_size(op, columns_, kernel_.launch.rows_per_block, outputs), stream_, &params);
+  impl_.launch(kernel_, grid_size(op, columns_, kernel_.launch.rows_per_block / slices, outputs), stream_, &params);
 }
 
 }  // namespace sprue::ops

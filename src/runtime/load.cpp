@@ -36,7 +36,8 @@ void RuntimeImpl::launch(const LoadedKernel& kernel, unsigned blocks, Stream str
                   .grid = {blocks, 1, 1},
                   .threads = static_cast<unsigned>(kernel.launch.threads),
                   .shared_bytes = static_cast<unsigned>(kernel.launch.shared_bytes),
-                  .stream = stream},
+                  .stream = stream,
+                  .programmatic = kernel.launch.programmatic},
                  params);
   AtomicCounters::add(counters_.launches);
 }
@@ -75,6 +76,7 @@ const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& requ
     kernel->device = key.device;
     kernel->multiprocessors = device.multiprocessors;
     kernel->l2_bytes = device.l2_bytes;
+    kernel->launch.programmatic = kernel->launch.programmatic && device.programmatic_launches;
     kernel->blocks_per_multiprocessor =
         source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);
     const int clusters = source->module.clusters_at_once(key.device, threads, shared_bytes);

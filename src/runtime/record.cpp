@@ -56,6 +56,7 @@ Fields metadata(const Source& source, const Cubin& cubin, const Architecture& ar
       {"blocks_per_row", std::to_string(source.launch.blocks_per_row)},
       {"columns_per_tile", std::to_string(source.launch.columns_per_tile)},
       {"walks", source.launch.walks ? "true" : "false"},
+      {"programmatic", source.launch.programmatic ? "true" : "false"},
       {"registers", std::to_string(resources.registers)},
       {"spill_bytes", std::to_string(resources.spill_bytes)},
       {"stack_bytes", std::to_string(resources.stack_bytes)},

@@ -189,6 +189,8 @@ TEST_CASE("the launch may give several blocks one unit of work") {
   CHECK(launch(", \"walks\": \"WARPS > 1\"").walks);
   CHECK_FALSE(launch(", \"walks\": \"WARPS < 1\"").walks);
   CHECK_THROWS_AS(launch(", \"walks\": \"WARPS\""), TemplateError);
+  CHECK_FALSE(launch("").programmatic);
+  CHECK(launch(", \"programmatic\": \"true\"").programmatic);
 }
 
 TEST_CASE("odd bytes are refused or left alone") {
