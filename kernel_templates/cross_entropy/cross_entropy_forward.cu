@@ -25,9 +25,6 @@
 //% if SHARED_VECS > 0
 //% include "device/cp_async.cuh"
 //% end
-//% if CLUSTER > 1
-//% include "device/cluster.cuh"
-//% end
 
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
@@ -142,6 +139,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     return;
   }
 
+  RowTotals row_totals;
   const Logits logits(params.terms);
   const int label_column = column_of(label, params.class_start, params.classes);
   float at_label = 0.0f;  // read before dlogits, which may be logits, is written
@@ -213,5 +211,4 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       store_gradients(dx + column, vector_of(vectors, v), column, label_column, logits, gradient);
     }
   }
-  finish_row_totals();
 }

@@ -2,6 +2,10 @@
 // below its constants: uses kThreads, kCluster, kPrecomputed and kSmoothing.
 #pragma once
 
+//% if CLUSTER > 1
+//% include "rows/exchange.cuh"
+//% end
+
 // Of some t: the largest times log2(e), the sum of 2^(t * log2(e) - base_of(max)), and the sum of t.
 struct Totals {
   float max = negative_infinity(), sum = 0.0f, logits = 0.0f;
@@ -38,45 +42,35 @@ __device__ __forceinline__ Totals warp_totals(const Totals& mine) {
   return totals;
 }
 
-// The totals of a row, the same bits in every thread. Synchronises the threads that share the row, all of
-// which call it once; where they are a cluster they then call finish_row_totals() before they end.
-__device__ __forceinline__ Totals row_totals(Totals mine) {
-  constexpr int kWarps = kThreads / 32;
-  const int lane = threadIdx.x % 32;
-  mine = warp_totals(mine);
-  if constexpr (kWarps > 1) {
-    __shared__ float max[kWarps], sum[kWarps], logits[kWarps];
-    if (lane == 0) {
-      max[threadIdx.x / 32] = mine.max;
-      sum[threadIdx.x / 32] = mine.sum;
-      logits[threadIdx.x / 32] = mine.logits;
-    }
-    __syncthreads();
-    mine = lane < kWarps ? Totals{max[lane], sum[lane], logits[lane]} : Totals{};
-    mine = warp_totals(mine);
-  } else {
-    __syncwarp();
-  }
+// The totals of a row, the same bits in every thread. Made when a row begins, and called once, by all threads that
+// share it, which are synchronised.
+struct RowTotals {
   //% if CLUSTER > 1
-  __shared__ float block[3];
-  if (threadIdx.x == 0) {
-    block[0] = mine.max;
-    block[1] = mine.sum;
-    block[2] = mine.logits;
-  }
-  cluster_arrive();
-  cluster_wait();
-  mine = {};
-  if (lane < kCluster)
-    mine = {load_remote(&block[0], lane), load_remote(&block[1], lane), load_remote(&block[2], lane)};
-  mine = warp_totals(mine);
-  cluster_arrive();
+  ClusterExchange<3> exchange;
   //% end
-  return mine;
-}
 
-__device__ __forceinline__ void finish_row_totals() {
-  //% if CLUSTER > 1
-  cluster_wait();
-  //% end
-}
+  __device__ __forceinline__ Totals operator()(Totals mine) {
+    constexpr int kWarps = kThreads / 32;
+    const int lane = threadIdx.x % 32;
+    mine = warp_totals(mine);
+    if constexpr (kWarps > 1) {
+      __shared__ float max[kWarps], sum[kWarps], logits[kWarps];
+      if (lane == 0) {
+        max[threadIdx.x / 32] = mine.max;
+        sum[threadIdx.x / 32] = mine.sum;
+        logits[threadIdx.x / 32] = mine.logits;
+      }
+      __syncthreads();
+      mine = lane < kWarps ? Totals{max[lane], sum[lane], logits[lane]} : Totals{};
+      mine = warp_totals(mine);
+    } else {
+      __syncwarp();
+    }
+    //% if CLUSTER > 1
+    const auto& blocks = exchange({mine.max, mine.sum, mine.logits});
+    mine = lane < kCluster ? Totals{blocks[lane][0], blocks[lane][1], blocks[lane][2]} : Totals{};
+    mine = warp_totals(mine);
+    //% end
+    return mine;
+  }
+};

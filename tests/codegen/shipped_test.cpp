@@ -1,5 +1,8 @@
 // Every kernel that ships renders with every default schedule on each of its architectures.
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <random>
 #include <set>
 
 #include "codegen/manifest.h"
@@ -93,6 +96,44 @@ TEST_CASE("the default schedule is one of the legal ones") {
       const std::vector<Values> legal = legal_schedules(manifest, problem, arch);
       CHECK(std::count(legal.begin(), legal.end(), default_schedule(manifest, problem, arch)) == 1);
     }
+  }
+}
+
+TEST_CASE("the default schedule of any problem is legal, on any architecture") {
+  std::mt19937 random(20261126);
+  // Most often the plainest value: schedules of few features have the narrowest conditions.
+  const auto any = [&](const Parameter& parameter) -> Value {
+    if (parameter.fallback && random() % 4 != 0) return *parameter.fallback;
+    if (!parameter.values.empty()) return parameter.values[random() % parameter.values.size()];
+    const auto ends = [](const Value& value) { return std::log2(static_cast<double>(std::get<std::int64_t>(value))); };
+    std::uniform_real_distribution<double> exponent(ends(parameter.minimum), ends(parameter.maximum));
+    const auto integer = static_cast<std::int64_t>(std::exp2(exponent(random)));
+    const bool rounded = parameter.name.starts_with("MOST_") || random() % 2 == 0;
+    return !rounded ? integer : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(integer)));
+  };
+  for (const Manifest& manifest : manifests(TemplateStore::embedded())) {
+    int possible = 0;
+    for (int i = 0; i < 30000; ++i) {
+      Values problem;
+      for (const Parameter& parameter : manifest.problem) problem[parameter.name] = any(parameter);
+      const auto& architectures = manifest.architectures;
+      const bool hopper = random() % 2 == 0 && std::count(architectures.begin(), architectures.end(), "sm_90") != 0;
+      const Architecture arch = architecture(hopper ? "sm_90" : architectures[random() % architectures.size()]);
+      try {
+        problem = complete_problem(manifest, problem);
+      } catch (const ArgumentError&) {
+        continue;
+      }
+      const KernelSpec spec{manifest.kernel, problem, default_schedule(manifest, problem, arch)};
+      // What breaks a rule whatever the schedule is cannot be asked for.
+      if (why_illegal(manifest, spec, arch).empty() || legal_schedules(manifest, problem, arch).empty()) {
+        ++possible;
+        continue;
+      }
+      INFO(manifest.kernel << " " << arch.name() << " " << print(problem));
+      CHECK(why_illegal(manifest, spec, arch) == "");
+    }
+    CHECK(possible > 0);
   }
 }
 
