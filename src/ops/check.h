@@ -112,7 +112,7 @@ std::int64_t alignment(const Views&... views) {
 template <class... Views>
 std::int64_t element_alignment(const Views&... views) {
   const auto elements = [](const View& view) {
-    return std::int64_t{1} << std::countr_zero(8 | view.divisors / view.element_bytes());
+    return std::int64_t{1} << std::countr_zero(8 | view.divisors >> std::countr_zero(view.element_bytes()));
   };
   return std::min({elements(views)...});
 }
