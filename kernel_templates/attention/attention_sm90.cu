@@ -40,7 +40,7 @@ constexpr bool kPaged = ${PAGED};                  // keys and values are reache
 constexpr int kPackedHeads = ${PACKED_HEADS};   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = ${SIGNED_SCALE};  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
-constexpr bool kShort = ${SHORT};  // sequences have at most some 1000 queries: only a hint for the schedule
+constexpr bool kShort = ${SHORT};  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};            // query rows per tile, 64 for each consumer warpgroup

@@ -68,9 +68,9 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
       !(problem.window || problem.chunk || problem.softcap || problem.alibi || problem.signed_scale ||
         problem.dropout || problem.probabilities || problem.paged) &&
       problem.bias == AttentionProblem::Bias::none;
-  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant &&
-                     std::max(problem.head_dim, problem.head_dim_v) <= 96 &&
-                     mean_queries(layout, arguments) <= 1024;
+  const int width = std::max(problem.head_dim, problem.head_dim_v);
+  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant && width <= 128 &&
+                     mean_queries(layout, arguments) <= (width <= 96 ? 1024 : 2048);
   return problem;
 }
 

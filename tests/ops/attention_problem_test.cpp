@@ -127,7 +127,7 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
 }
 
 TEST_CASE(
-    "attention: narrow heads have a kernel of their own for short sequences, unless it is to be invariant") {
+    "attention: heads up to 128 channels have a kernel of their own for short sequences, unless it is to be invariant") {
   const auto is_short = [](std::int64_t seqlen, std::int64_t head_dim, bool invariant, bool portable) {
     Attention args = good();
     args.q = tensor(2, {2, seqlen, 6, head_dim});
@@ -140,7 +140,9 @@ TEST_CASE(
   };
   CHECK(is_short(1024, 96, false, false));
   CHECK_FALSE(is_short(1025, 96, false, false));
-  CHECK_FALSE(is_short(1024, 104, false, false));
+  CHECK(is_short(2048, 104, false, false));
+  CHECK_FALSE(is_short(2049, 104, false, false));
+  CHECK_FALSE(is_short(1024, 136, false, false));
   CHECK_FALSE(is_short(1024, 96, true, false));
   CHECK_FALSE(is_short(1024, 96, false, true));
   const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .is_short = true};

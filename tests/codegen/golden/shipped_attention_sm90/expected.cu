@@ -525,7 +525,7 @@ constexpr bool kPaged = false;                  // keys and values are reached t
 constexpr int kPackedHeads = 1;   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = false;  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = true;
-constexpr bool kShort = false;  // sequences have at most some 1000 queries: only a hint for the schedule
+constexpr bool kShort = false;  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = 192;            // query rows per tile, 64 for each consumer warpgroup
