@@ -9,6 +9,7 @@
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
 //% include "device/reduce.cuh"
+//% include "device/dependent.cuh"
 
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
@@ -36,6 +37,7 @@ static_assert(kLanes <= 32 && kThreads % 32 == 0, "the lanes of a row belong to 
 
 extern "C" __global__ void __launch_bounds__(kThreads)
     attention_backward_delta(const __grid_constant__ BackwardArguments args) {
+  let_next_kernel_begin();
   const Arguments& forward = args.forward;
   const int lane = threadIdx.x % kLanes;
   for (i64 i = static_cast<i64>(blockIdx.x) * kThreads + threadIdx.x; i < args.dq_chunks;

@@ -6,6 +6,7 @@
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
+//% include "device/dependent.cuh"
 
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
@@ -32,6 +33,7 @@ constexpr int kQueryColumns = kBlockM == 64 ? kColumns / 2 : kColumns;  // of a 
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     attention_backward_dq(const __grid_constant__ BackwardArguments args) {
+  wait_for_kernel_ahead();
   const Arguments& forward = args.forward;
   int tile = blockIdx.x % forward.row_blocks;
   const int column = blockIdx.x / forward.row_blocks;

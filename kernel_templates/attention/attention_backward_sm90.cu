@@ -20,6 +20,7 @@
 //% include "device/shared.cuh"
 //% include "device/tma.cuh"
 //% include "device/wgmma.cuh"
+//% include "device/dependent.cuh"
 
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
@@ -170,6 +171,8 @@ class ResultRows {
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
     attention_backward_sm90(const __grid_constant__ Params params) {
+  let_next_kernel_begin();
+  wait_for_kernel_ahead();
   extern __shared__ __align__(1024) unsigned char dynamic_shared[];
   const Shared shared(dynamic_shared);
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.
