@@ -69,8 +69,9 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
         problem.dropout || problem.probabilities || problem.paged) &&
       problem.bias == AttentionProblem::Bias::none;
   const int width = std::max(problem.head_dim, problem.head_dim_v);
+  const int most_queries = width <= 96 ? 1024 : problem.causal ? 4096 : 2048;
   problem.is_short = problem.sm90 && is_plain && !args.batch_invariant && width <= 128 &&
-                     mean_queries(layout, arguments) <= (width <= 96 ? 1024 : 2048);
+                     mean_queries(layout, arguments) <= most_queries;
   return problem;
 }
 

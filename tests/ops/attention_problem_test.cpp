@@ -143,6 +143,15 @@ TEST_CASE(
   CHECK(is_short(2048, 104, false, false));
   CHECK_FALSE(is_short(2049, 104, false, false));
   CHECK_FALSE(is_short(1024, 136, false, false));
+  Attention causal = good();
+  causal.q = tensor(2, {2, 4096, 6, 104});
+  causal.k = tensor(32, {2, 4096, 3, 104});
+  causal.v = tensor(32, {2, 4096, 3, 64});
+  causal.out = tensor(64, {2, 4096, 6, 64});
+  causal.lse = {};
+  CHECK_FALSE(problem(causal).is_short);
+  causal.causal = true;
+  CHECK(problem(causal).is_short);
   CHECK_FALSE(is_short(1024, 96, true, false));
   CHECK_FALSE(is_short(1024, 96, false, true));
   const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .is_short = true};
