@@ -123,7 +123,7 @@ __device__ __forceinline__ void pass_row(const Params& params, const Row& row, c
                                          ColumnSums* sums) {
   const float factor = rsqrtf(moments.squares * (1.0f / kHidden) + params.eps);
   const float along = factor * factor * moments.products * (1.0f / kHidden);
-  const float shift = factor * moments.dn * (1.0f / kHidden), shifted_mean = factor * moments.mean;
+  const float shift = factor * moments.dn * (1.0f / kHidden);
 #pragma unroll(kUnroll)
   for (int i = 0; i < kVecsPerThread; ++i) {
     if (!has(row, i)) continue;
@@ -132,7 +132,7 @@ __device__ __forceinline__ void pass_row(const Params& params, const Row& row, c
     Values n, dz;
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
-      n.at[e] = fmaf(v.t.at[e], factor, -shifted_mean);
+      n.at[e] = (v.t.at[e] - moments.mean) * factor;  // 0 where a row is constant
       dz.at[e] = fmaf(-n.at[e], along, fmaf(v.dn.at[e], factor, -shift));
     }
     //% if GATE != 'none'

@@ -141,7 +141,7 @@ TEST_CASE("norms: gradients of rows in shared memory", "[gpu][emulated]") {
 TEST_CASE("norms: moments of rows with a mean", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   for (const float mean : {-3000.0f, 10.0f}) {
-    for (const std::int64_t hidden : {33, 1000, 2056, 16384}) {
+    for (const std::int64_t hidden : {1, 33, 1000, 2056, 16384}) {
       const NormCase c{.shape = {5, hidden}, .dtype = f32, .weight = f32, .mean = mean};
       INFO(c.print());
       CHECK(forward_fault(shared_runtime(), c) == "");

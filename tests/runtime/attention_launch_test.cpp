@@ -136,7 +136,7 @@ TEST_CASE("attention: heads that share a tile are rows of it") {
 TEST_CASE("attention: sm_90 has a kernel of its own, for what tensor maps can describe") {
   SKIP_WITHOUT_NVRTC();
   Operators ops;
-  CHECK(ops.run(plain()) == "attention_sm90");
+  CHECK(ops.run(plain()) == "attention_sm90 SHORT=true");
   CHECK(ops.runtime.impl().loaded().back().architecture == "sm_90a");
   CHECK(ops.run(portable(plain())) == "attention_portable");
   Attention args = plain();
@@ -199,7 +199,7 @@ TEST_CASE("attention: tensor maps of heads that share a tile, packed and paged s
   Attention args = packed();
   args.q = tensor(2, {30, 6, 128});
   args.out = tensor(1, {30, 6, 64});
-  CHECK(ops.run(args) == "attention_sm90 PACKED_HEADS=2 VARLEN=true");
+  CHECK(ops.run(args) == "attention_sm90 PACKED_HEADS=2 SHORT=true VARLEN=true");
   auto params = ops.params<AttentionSm90Params>();
   CHECK(list(made(params.q).shape, 5) == List{128, 2, 30, 3, 1});
   CHECK(list(made(params.q).stride_bytes, 4) == List{2 * 128, 2 * 6 * 128, 2 * 2 * 128, 16});
