@@ -35,9 +35,10 @@ namespace sprue {
 /// free. A sequence has at most 2^30 positions. Outputs must not overlap inputs or each other.
 ///
 /// Lengths choose the kernel in three places: heads that share keys share tiles where queries are few, a
-/// window that reaches everything is dropped, and head_dim up to 96 has tiles of its own for up to 1024
-/// queries (in the mean). Not so with `batch_invariant`. Dao 2023, arXiv:2307.08691; Shah et al. 2024,
-/// arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409 (ALiBi).
+/// window that reaches everything is dropped, and on Hopper plain and causal attention has tiles of its own
+/// for few queries (in the mean): up to 1024 for head_dim up to 96, for 104 to 128 up to 2048, causal 4096.
+/// Not so with `batch_invariant`. Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et
+/// al. 2021, arXiv:2108.12409 (ALiBi).
 struct Attention {
   Tensor out;     ///< [batch, seqlen_q, heads, head_dim_v], dtype of q; packed: [total_q, heads, head_dim_v].
   ConstTensor q;  ///< [batch, seqlen_q, heads, head_dim], f16 | bf16; packed: [total_q, heads, head_dim].
