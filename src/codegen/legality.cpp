@@ -181,7 +181,9 @@ LaunchShape launch_shape(const Manifest& manifest, const KernelSpec& spec) {
     }
     return static_cast<int>(result);
   };
-  const auto holds = [&](const Expression& expression) { return !expression.empty() && expression.is_true(values); };
+  const auto holds = [&](const Expression& expression) {
+    return !expression.empty() && expression.is_true(values);
+  };
   return {.threads = positive(manifest.threads, 1),
           .shared_bytes = positive(manifest.shared_bytes, 0),
           .rows_per_block = positive(manifest.rows_per_block, 1),

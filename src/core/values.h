@@ -43,7 +43,7 @@ struct LaunchShape {
   int blocks_per_row = 1;  ///< Blocks that share that unit, when it takes more than one.
   int columns_per_tile = 1;  ///< Of what a block works on at once, in the operator's unit.
   bool walks = false;        ///< Blocks walk over units of work: as many are launched as the device runs at once.
-  bool programmatic = false;  ///< It may begin before the kernel ahead of it has ended, and waits for that itself.
+  bool programmatic = false;  ///< May begin before the kernel ahead has ended; waits for it.
   bool operator==(const LaunchShape&) const = default;
 };
 

@@ -60,9 +60,8 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.varlen = layout.packed_q || layout.packed_k || layout.used_q || layout.used_k;
   problem.paged = layout.paged;
   problem.has_lse = lse.given();
-  problem.sm90 =
-      !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 && has_tensor_maps(views) &&
-                 (!problem.paged || pages_fit(problem, arguments.page_size));
+  problem.sm90 = !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 &&
+                 has_tensor_maps(views) && (!problem.paged || pages_fit(problem, arguments.page_size));
   // Wider heads and other features have one schedule for all lengths.
   const bool is_plain =
       !(problem.window || problem.chunk || problem.softcap || problem.alibi || problem.signed_scale ||

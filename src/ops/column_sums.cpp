@@ -60,7 +60,8 @@ void ColumnSums::launch(const char* op) {
     params.sums[outputs] = targets_[t];
     params.rows[outputs++] = rows_[t];
   }
-  impl_.launch(kernel_, grid_size(op, columns_, kernel_.launch.rows_per_block / slices, outputs), stream_, &params);
+  impl_.launch(kernel_, grid_size(op, columns_, kernel_.launch.rows_per_block / slices, outputs), stream_,
+               &params);
 }
 
 }  // namespace sprue::ops

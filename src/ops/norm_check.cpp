@@ -49,8 +49,8 @@ void check_summands(const char* op, const SummandViews& views, float x_scale, co
   }
 }
 
-void check_all_apart(const char* op, std::span<const View* const> outputs, std::span<const View* const> inputs,
-                     std::span<const InPlace> in_place) {
+void check_all_apart(const char* op, std::span<const View* const> outputs,
+                     std::span<const View* const> inputs, std::span<const InPlace> in_place) {
   const auto check = [&](const View& output, const View& other) {
     const bool may = std::any_of(in_place.begin(), in_place.end(), [&](const InPlace& pair) {
       return pair.output == &output && pair.input == &other;

@@ -105,11 +105,14 @@ TEST_CASE("the default schedule of any problem is legal, on any architecture") {
   const auto any = [&](const Parameter& parameter) -> Value {
     if (parameter.fallback && random() % 4 != 0) return *parameter.fallback;
     if (!parameter.values.empty()) return parameter.values[random() % parameter.values.size()];
-    const auto ends = [](const Value& value) { return std::log2(static_cast<double>(std::get<std::int64_t>(value))); };
+    const auto ends = [](const Value& value) {
+      return std::log2(static_cast<double>(std::get<std::int64_t>(value)));
+    };
     std::uniform_real_distribution<double> exponent(ends(parameter.minimum), ends(parameter.maximum));
     const auto integer = static_cast<std::int64_t>(std::exp2(exponent(random)));
     const bool rounded = parameter.name.starts_with("MOST_") || random() % 2 == 0;
-    return !rounded ? integer : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(integer)));
+    return !rounded ? integer
+                    : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(integer)));
   };
   for (const Manifest& manifest : manifests(TemplateStore::embedded())) {
     int possible = 0;
@@ -117,8 +120,10 @@ TEST_CASE("the default schedule of any problem is legal, on any architecture") {
       Values problem;
       for (const Parameter& parameter : manifest.problem) problem[parameter.name] = any(parameter);
       const auto& architectures = manifest.architectures;
-      const bool hopper = random() % 2 == 0 && std::count(architectures.begin(), architectures.end(), "sm_90") != 0;
-      const Architecture arch = architecture(hopper ? "sm_90" : architectures[random() % architectures.size()]);
+      const bool hopper =
+          random() % 2 == 0 && std::count(architectures.begin(), architectures.end(), "sm_90") != 0;
+      const Architecture arch =
+          architecture(hopper ? "sm_90" : architectures[random() % architectures.size()]);
       try {
         problem = complete_problem(manifest, problem);
       } catch (const ArgumentError&) {

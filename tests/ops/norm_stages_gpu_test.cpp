@@ -1,5 +1,5 @@
-// layer_norm, rms_norm and their gradients with rows in shared memory, one for a block or a cluster, or many that it walks
-// over, on the GPU against double precision.
+// layer_norm, rms_norm and their gradients with rows in shared memory, one for a block or a cluster, or many
+// that it walks over, on the GPU against double precision.
 #include <fmt/format.h>
 
 #include "driver/device.h"
@@ -20,8 +20,8 @@ struct Walk {
   std::string sums = "registers";
 
   std::string print() const {
-    return fmt::format("CLUSTER={} STAGES={} WALKS={} THREADS_PER_ROW={}, row {}, sums in {}", cluster, stages,
-                       walks, threads, keeps_row ? "kept" : "read again", sums);
+    return fmt::format("CLUSTER={} STAGES={} WALKS={} THREADS_PER_ROW={}, row {}, sums in {}", cluster,
+                       stages, walks, threads, keeps_row ? "kept" : "read again", sums);
   }
   RuntimeOptions forward(const NormCase& c) const {
     return with_schedule("norm_forward", {{"HIDDEN", c.hidden()}},
@@ -60,8 +60,8 @@ void check_forward(const NormCase& c, const Walk& walk) {
   INFO(c.print() << ", " << walk.print());
   Runtime runtime(walk.forward(c));
   CHECK(forward_fault(runtime, c) == "");
-  CHECK_THAT(forward_spec(runtime, c),
-             Contains(fmt::format("STAGES={}", walk.stages)) && Contains(fmt::format("WALKS={}", walk.walks)));
+  CHECK_THAT(forward_spec(runtime, c), Contains(fmt::format("STAGES={}", walk.stages)) &&
+                                           Contains(fmt::format("WALKS={}", walk.walks)));
 }
 
 void check_backward(const NormCase& c, const Walk& walk) {
