@@ -25,9 +25,6 @@
 //% include "device/vector.cuh"
 //% include "device/reduce.cuh"
 //% include "device/dependent.cuh"
-//% if CLUSTER > 1
-//% include "device/cluster.cuh"
-//% end
 
 enum class Sums { registers, shared, global };
 

@@ -103,8 +103,13 @@ const std::string& unavailable_reason() noexcept {
 }
 
 std::string version() {
+  const int number = version_number();
+  return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
+}
+
+int version_number() {
   api();
-  return fmt::format("{}.{}", driver().version / 1000, driver().version % 1000 / 10);
+  return driver().version;
 }
 
 }  // namespace sprue::driver

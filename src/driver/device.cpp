@@ -39,9 +39,7 @@ DeviceInfo read_info(int ordinal) {
   SPRUE_CUDA(cuDeviceTotalMem, &memory, ordinal);
   info.memory_bytes = static_cast<std::int64_t>(memory);
   constexpr int kCapturesProgrammatic = 12030;
-  int version = 0;
-  SPRUE_CUDA(cuDriverGetVersion, &version);
-  info.programmatic_launches = info.architecture.sm() >= 90 && version >= kCapturesProgrammatic;
+  info.programmatic_launches = info.architecture.sm() >= 90 && version_number() >= kCapturesProgrammatic;
   return info;
 }
 

@@ -12,5 +12,7 @@ const std::string& unavailable_reason() noexcept;
 
 /// "13.0": the newest CUDA version that the driver supports. CudaError when there is no driver.
 std::string version();
+/// The same as the driver has it: 13000.
+int version_number();
 
 }  // namespace sprue::driver

@@ -80,6 +80,8 @@ TEST_CASE("every shipped kernel renders with every default schedule on each of i
           const Source source = render(store, manifest, spec);
           check_clean(source.text);
           CHECK(source.launch.threads <= 1024);
+          const bool waits = source.text.find("  wait_for_kernel_ahead();") != std::string::npos;
+          CHECK(source.launch.programmatic == waits);
           CHECK(source.text.find(" " + manifest.kernel + "(") != std::string::npos);
         }
       }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "driver/device.h"
 #include "driver/driver.h"
 #include "runtime/fake_cuda.h"
 #include "runtime/fixture.h"
@@ -55,6 +56,21 @@ TEST_CASE("a kernel is loaded once and stays") {
     CHECK(runtime.loaded().size() == 1);
   }
   CHECK(fake_cuda.libraries_unloaded == 1);
+}
+
+TEST_CASE("a kernel is launched programmatically where its manifest says so and the device can") {
+  SKIP_WITHOUT_NVRTC();
+  FakeFixture fixture;
+  CHECK_FALSE(kernel(*std::make_unique<RuntimeImpl>(fixture.options()), 1).launch.programmatic);
+  std::string manifest = fixture.read("templates/test/tiny.json");
+  const std::string before = "\"rows_per_block\": \"WARPS\"";
+  manifest.insert(manifest.find(before), "\"programmatic\": \"VALUE > 50\", ");
+  fixture.write("templates/test/tiny.json", manifest);
+  RuntimeImpl runtime(fixture.options());
+  CHECK_FALSE(kernel(runtime, 1).launch.programmatic);
+  CHECK(kernel(runtime, 51).launch.programmatic);
+  CHECK(driver::device_info(0).programmatic_launches);
+  CHECK_FALSE(driver::device_info(2).programmatic_launches);
 }
 
 TEST_CASE("devices of one architecture share a cubin") {
