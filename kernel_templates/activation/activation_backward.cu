@@ -92,9 +92,9 @@ extern "C" __global__ void __launch_bounds__(kThreads) activation_backward(const
       const i64 number = first + r * kRowsPerBlock;
       i64 offset[5];
       row_offsets(offset, params.extent, params.strides, number < params.rows ? number : params.rows - 1);
-      dy[r] = load_streaming<scalar, kVec>(params.dy + offset[2] + column);
-      x[r] = load_streaming<scalar, kVec>(params.x + offset[3] + column);
-      if constexpr (kGated) gate[r] = load_streaming<scalar, kVec>(params.gate + offset[4] + column);
+      dy[r] = load<scalar, kVec>(params.dy + offset[2] + column);
+      x[r] = load<scalar, kVec>(params.x + offset[3] + column);
+      if constexpr (kGated) gate[r] = load<scalar, kVec>(params.gate + offset[4] + column);
       to_dx[r] = offset[0] + column;
       to_dgate[r] = offset[1] + column;
     }

@@ -54,8 +54,8 @@ extern "C" __global__ void __launch_bounds__(kThreads) activation_forward(const 
     const i64 number = first + r * kRowsPerBlock;
     i64 offset[3];
     row_offsets(offset, params.extent, params.strides, number < params.rows ? number : params.rows - 1);
-    x[r] = load_streaming<scalar, kVec>(params.x + offset[1] + column);
-    if constexpr (kGated) gate[r] = load_streaming<scalar, kVec>(params.gate + offset[2] + column);
+    x[r] = load<scalar, kVec>(params.x + offset[1] + column);
+    if constexpr (kGated) gate[r] = load<scalar, kVec>(params.gate + offset[2] + column);
     target[r] = in_row && number < params.rows ? offset[0] + column : -1;
   }
 #pragma unroll

@@ -60,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   for (int n = 0; n < kVecsPerLane; ++n) {
     const int vec = n * kLanes + lane;
     if (kVecs % kLanes == 0 || vec < kVecs) {
-      const auto a = load_streaming<scalar, kVec>(dout + vec * kVec), b = load_streaming<scalar, kVec>(out + vec * kVec);
+      const auto a = load<scalar, kVec>(dout + vec * kVec), b = load<scalar, kVec>(out + vec * kVec);
 #pragma unroll
       for (int e = 0; e < kVec; ++e) sum = fmaf(element(a, e), element(b, e), sum);
     }

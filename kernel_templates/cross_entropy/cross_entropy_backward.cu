@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int i = 0; i < kVecs; ++i) {
     if (first + i * kThreads < shape.vectors)
-      packed[i] = stream_packed(x + shape.column_of(first + i * kThreads));
+      packed[i] = load_packed(x + shape.column_of(first + i * kThreads));
   }
   const float count = params.inverse_count != nullptr ? *params.inverse_count : 1.0f;
   const float dloss = label.bad ? not_a_number() : params.dloss[offset[3]] * count;

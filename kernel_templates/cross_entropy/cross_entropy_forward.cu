@@ -109,7 +109,7 @@ __device__ __forceinline__ Packed vector_of(const scalar* row, int v) {
   //% elif GRADIENT
   return load_packed(row + v * kVec);
   //% else
-  return stream_packed(row + v * kVec);
+  return load_packed(row + v * kVec);
   //% end
 }
 

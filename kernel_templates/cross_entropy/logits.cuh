@@ -37,16 +37,6 @@ __device__ __forceinline__ Packed load_packed(const scalar* src) {
   }
   return packed;
 }
-// Of global memory that is read once.
-__device__ __forceinline__ Packed stream_packed(const scalar* src) {
-  if constexpr (kVec == 1) {
-    return load_packed(src);
-  } else {
-    Packed packed;
-    reinterpret_cast<Vec<u32, 4>&>(packed) = load_streaming<u32, 4>(reinterpret_cast<const u32*>(src));
-    return packed;
-  }
-}
 __device__ __forceinline__ float value_of(const Packed& packed, int i) {
   if constexpr (sizeof(scalar) == 4) {
     return __uint_as_float(packed.word[i]);

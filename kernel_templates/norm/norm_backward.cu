@@ -86,7 +86,8 @@ constexpr int kWidestBytes = larger(larger(larger(sizeof(scalar), sizeof(z_scala
 constexpr bool kHasDn = true;
 //% include "norm/row_moments.cuh"
 
-constexpr bool kReadsOnce = kKeepsRow;
+// One column is its own mean: n and dt are 0, where what rounding left of them would be multiplied by 1 / sqrt(eps).
+constexpr bool kIsMean = kCentred && kHidden == 1;
 constexpr int kUnroll = kKeepsRow || kSumsIn == Sums::registers ? kVecsPerThread : 2;
 
 //% include "norm/backward_arguments.cuh"
@@ -129,8 +130,8 @@ __device__ __forceinline__ void pass_row(const Params& params, const Row& row, c
     Values n, dz;
 #pragma unroll
     for (int e = 0; e < kVec; ++e) {
-      n.at[e] = (v.t.at[e] - moments.mean) * factor;  // 0 where a row is constant
-      dz.at[e] = fmaf(-n.at[e], along, fmaf(v.dn.at[e], factor, -shift));
+      n.at[e] = kIsMean ? 0.0f : (v.t.at[e] - moments.mean) * factor;
+      dz.at[e] = kIsMean ? 0.0f : fmaf(-n.at[e], along, fmaf(v.dn.at[e], factor, -shift));
     }
     //% if GATE != 'none'
     pass_gate(params, row, v, n, dz, i);

@@ -97,7 +97,6 @@ constexpr bool kHasDn = false;
 //% include "norm/row_moments.cuh"
 
 constexpr bool kInRegisters = kVecsPerThread * kVec <= kMostKept && kVecsPerThread * kVec * kThreads <= 24576;
-constexpr bool kReadsOnce = kInRegisters;
 constexpr int kUnroll = kInRegisters ? kVecsPerThread : kMostKept / 16;
 
 //% include "norm/forward_arguments.cuh"

@@ -130,7 +130,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     Vec<scalar, kVec> values[kVecsPerThread];
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) values[i] = load_streaming<scalar, kVec>(x + column(i));
+      if (has(i)) values[i] = load<scalar, kVec>(x + column(i));
     }
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {

@@ -1,5 +1,5 @@
 // Where a thread reads its vectors of rows: from shared memory if there are stages, else from memory. Included by
-// kernels of the norm family below rows/vectors.cuh: uses kStages and kReadsOnce.
+// kernels of the norm family below rows/vectors.cuh: uses kStages.
 #pragma once
 
 //% if STAGES > 0
@@ -24,8 +24,7 @@ struct RowPart {
     //% if STAGES > 0
     return StagedRow<T>(place, 0).get(i);
     //% else
-    const T* const src = row + column_of(lane, i);
-    return kReadsOnce ? load_streaming<T, kVec>(src) : load<T, kVec>(src);
+    return load<T, kVec>(row + column_of(lane, i));
     //% end
   }
   //% if STAGES > 0

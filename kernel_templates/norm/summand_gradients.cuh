@@ -49,7 +49,7 @@ __device__ __forceinline__ void pass_x(const Params& params, const Row& row, Val
   scale(dz, row.x_factor);
   //% end
   //% if HAS_DCOLUMN_SCALE
-  Values product = stream_values(params.x + row.at[kX] + column);
+  Values product = load_values(params.x + row.at[kX] + column);
   multiply(product, dz);
   //% end
   //% if DROPOUT

@@ -42,10 +42,6 @@ __device__ __forceinline__ Values load_values(const T* src) {
   return widen(load<T, kVec>(src));
 }
 template <class T>
-__device__ __forceinline__ Values stream_values(const T* src) {
-  return widen(load_streaming<T, kVec>(src));
-}
-template <class T>
 __device__ __forceinline__ void store_values(T* dst, const Values& values) {
   Vec<T, kVec> vector;
 #pragma unroll

@@ -72,7 +72,7 @@ struct RowPart {
     return row + (columns.sees(i) ? column_of(row_lane(), i) : 0);
   }
   __device__ __forceinline__ void keep(const Columns& columns, int i) {
-    kept[i] = load_streaming<T, kVec>(at(columns, i));
+    kept[i] = load<T, kVec>(at(columns, i));
   }
   __device__ __forceinline__ Vec<T, kVec> get(const Columns& columns, int i) const {
     if constexpr (kInRegisters) return kept[i];

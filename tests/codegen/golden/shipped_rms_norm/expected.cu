@@ -183,21 +183,6 @@ __device__ __forceinline__ Vec<T, N> load(const T* src) {
   return reinterpret_cast<Vec<T, N>&>(raw);
 }
 
-// Like load, for data that this kernel reads once: keeps it out of L1 (evict first) and fetches 256-byte L2
-// lines.
-template <class T, int N>
-__device__ __forceinline__ Vec<T, N> load_streaming(const T* src) {
-  if constexpr (sizeof(T) * N == 16) {
-    uint4 raw;
-    asm volatile("ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w)
-                 : "l"(src));
-    return reinterpret_cast<Vec<T, N>&>(raw);
-  } else {
-    return load<T, N>(src);
-  }
-}
-
 template <class T, int N>
 __device__ __forceinline__ void store(T* dst, const Vec<T, N>& value) {
   using R = typename Raw<sizeof(T) * N>::type;
@@ -357,7 +342,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     Vec<scalar, kVec> values[kVecsPerThread];
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) values[i] = load_streaming<scalar, kVec>(x + column(i));
+      if (has(i)) values[i] = load<scalar, kVec>(x + column(i));
     }
 #pragma unroll
     for (int i = 0; i < kVecsPerThread; ++i) {
