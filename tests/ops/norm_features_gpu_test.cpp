@@ -107,6 +107,35 @@ TEST_CASE("norms: dropout hides NaN", "[gpu][emulated]") {
   CHECK(y.read() == std::vector<float>(32, 0));
 }
 
+// Of rows of one column the normalised value and its gradient are 0, where rounding would leave something
+// that 1 / sqrt(eps) makes large.
+TEST_CASE("norms: one column is its own mean", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  constexpr std::int64_t rows = 64;
+  const std::vector<float> zeros(rows);
+  const auto drawn = [](std::int64_t count, float step) {
+    DeviceTensor tensor(f32, {count, 1});
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(1 + step * static_cast<float>(i));
+    tensor.write(values);
+    return tensor;
+  };
+  const DeviceTensor dy = drawn(rows, 0.37f), z = drawn(rows, -0.013f), gate = drawn(rows, 0.071f);
+  DeviceTensor weight(f32, {1}), dx(f32, {rows, 1}), dweight(f32, {1}), dgate(f32, {rows, 1});
+  weight.write(std::vector<float>{1.7f});
+  layer_norm_backward(shared_runtime(), {.dx = dx.tensor(),
+                                         .dy = dy.tensor(),
+                                         .z = z.tensor(),
+                                         .weight = weight.tensor(),
+                                         .dweight = dweight.tensor(),
+                                         .gate = gate.tensor(),
+                                         .dgate = dgate.tensor()});
+  driver::synchronize_device();
+  CHECK(dx.read() == zeros);
+  CHECK(dweight.read() == std::vector<float>{0});
+  CHECK(dgate.read() == zeros);
+}
+
 TEST_CASE("norms: features of rows of every length", "[gpu]") {
   SKIP_WITHOUT_GPU();
   check_each(one_by_one({1, 8, 513, 1024, 4096, 8192, 12288, 65537}, 300));
