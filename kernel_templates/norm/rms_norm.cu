@@ -5,16 +5,11 @@
 //
 // Sums are f32. Zhang & Sennrich 2019, arXiv:1910.07467.
 //
-// kThreadsPerRow neighbouring threads share a row, or as many in each of the kCluster blocks of a cluster. A
-// row of up to kMaxRegisterBytes per thread stays in registers between the two passes; a longer one is read
-// twice, then from L2.
+// kThreadsPerRow neighbouring threads share a row, which stays in their registers. Longer rows are norm_forward's.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
 //% include "device/reduce.cuh"
-//% if CLUSTER > 1
-//% include "device/cluster.cuh"
-//% end
 
 // Problem: what is computed. Set by the caller.
 using scalar = device::${SCALAR};
@@ -26,10 +21,8 @@ constexpr int kRowDims = ${ROW_DIMS};     // dimensions in front of the last one
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kThreadsPerRow = ${THREADS_PER_ROW};
 constexpr int kRowsPerBlock = ${ROWS_PER_BLOCK};
-constexpr int kCluster = ${CLUSTER};
 
 static_assert((kThreadsPerRow & (kThreadsPerRow - 1)) == 0, "rows are reduced by halving");
-static_assert(kCluster == 1 || kRowsPerBlock == 1, "a cluster works on one row");
 static_assert(kAlignment % sizeof(scalar) == 0, "elements are aligned to their own size");
 
 using namespace device;
@@ -42,12 +35,8 @@ __host__ __device__ constexpr int widest_vector(int bytes) {
                                                       : widest_vector(bytes / 2);
 }
 constexpr int kVec = widest_vector(kAlignment);
-constexpr int kVecs = kHidden / kVec;              // vectors in a row
-constexpr int kLanes = kThreadsPerRow * kCluster;  // threads that share a row
-constexpr int kVecsPerThread = ceil_div(kVecs, kLanes);
-constexpr int kMaxRegisterBytes =
-    kThreads > 384 ? 98304 / kThreads : 256;  // well below a thread's share of the registers
-constexpr bool kInRegisters = kVecsPerThread * kVec * int{sizeof(scalar)} <= kMaxRegisterBytes;
+constexpr int kVecs = kHidden / kVec;  // vectors in a row
+constexpr int kVecsPerThread = ceil_div(kVecs, kThreadsPerRow);
 
 struct Params {
   scalar* y;
@@ -87,28 +76,14 @@ __device__ __forceinline__ float row_sum(float x) {
 #pragma unroll
     for (int i = 0; i < kWarpsPerRow; ++i) x += partial[warp / kWarpsPerRow * kWarpsPerRow + i];
   }
-  //% if CLUSTER > 1
-  __shared__ float block_sum;
-  if (threadIdx.x == 0) block_sum = x;
-  cluster_arrive();
-  cluster_wait();
-  x = 0.0f;
-#pragma unroll
-  for (int rank = 0; rank < kCluster; ++rank) x += load_remote(&block_sum, rank);
-  cluster_arrive();  // waited for at the end of the kernel: until then the other blocks may read block_sum
-  //% end
   return x;
 }
 
-//% if CLUSTER > 1
-extern "C" __global__ void __launch_bounds__(kThreads) __cluster_dims__(kCluster, 1, 1)
-//% else
 extern "C" __global__ void __launch_bounds__(kThreads)
-//% end
     rms_norm(const __grid_constant__ Params params) {
-  const i64 row = static_cast<i64>(blockIdx.x / kCluster) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
+  const i64 row = static_cast<i64>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kThreadsPerRow;
   const bool active = kRowsPerBlock == 1 || row < params.rows;
-  const int lane = blockIdx.x % kCluster * kThreadsPerRow + threadIdx.x % kThreadsPerRow;
+  const int lane = threadIdx.x % kThreadsPerRow;
 
   i64 x_offset = 0, y_offset = 0, rest = row;
 #pragma unroll
@@ -122,38 +97,22 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   scalar* const y = params.y + y_offset;
 
   // Whether this thread has an i-th vector; known at compile time but for a ragged last one.
-  const auto has = [&](int i) { return active && ((i + 1) * kLanes <= kVecs || i * kLanes + lane < kVecs); };
-  const auto column = [&](int i) { return (i * kLanes + lane) * kVec; };
+  const auto has = [&](int i) { return active && ((i + 1) * kThreadsPerRow <= kVecs || i * kThreadsPerRow + lane < kVecs); };
+  const auto column = [&](int i) { return (i * kThreadsPerRow + lane) * kVec; };
 
-  float sum = 0.0f;
-  if constexpr (kInRegisters) {
-    Vec<scalar, kVec> values[kVecsPerThread];
+  Vec<scalar, kVec> values[kVecsPerThread];
 #pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) values[i] = load<scalar, kVec>(x + column(i));
-    }
-#pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) sum += sum_of_squares(values[i]);
-    }
-    const float factor = rsqrtf(row_sum(sum) * (1.0f / kHidden) + params.eps);
-#pragma unroll
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) store(y + column(i), scaled(values[i], factor, params.weight + column(i)));
-    }
-  } else {
-#pragma unroll 8
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i)) sum += sum_of_squares(load<scalar, kVec>(x + column(i)));
-    }
-    const float factor = rsqrtf(row_sum(sum) * (1.0f / kHidden) + params.eps);
-#pragma unroll 8
-    for (int i = 0; i < kVecsPerThread; ++i) {
-      if (has(i))
-        store(y + column(i), scaled(load<scalar, kVec>(x + column(i)), factor, params.weight + column(i)));
-    }
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (has(i)) values[i] = load<scalar, kVec>(x + column(i));
   }
-  //% if CLUSTER > 1
-  cluster_wait();
-  //% end
+  float sum = 0.0f;
+#pragma unroll
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (has(i)) sum += sum_of_squares(values[i]);
+  }
+  const float factor = rsqrtf(row_sum(sum) * (1.0f / kHidden) + params.eps);
+#pragma unroll
+  for (int i = 0; i < kVecsPerThread; ++i) {
+    if (has(i)) store(y + column(i), scaled(values[i], factor, params.weight + column(i)));
+  }
 }

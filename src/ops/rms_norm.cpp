@@ -1,5 +1,5 @@
-// rms_norm: check → specialise → launch. The kernel is kernel_templates/norm/rms_norm.cu; calls with more
-// than a weight of x's dtype go to norm_forward.cu.
+// rms_norm: check → specialise → launch. The kernel is kernel_templates/norm/rms_norm.cu; calls with long
+// rows, or with more than a weight of x's dtype, go to norm_forward.cu.
 #include <cmath>
 
 #include "driver/device.h"
@@ -15,6 +15,7 @@ namespace {
 
 constexpr char kOp[] = "rms_norm";
 constexpr std::int64_t kMaxHidden = 1 << 20;
+constexpr std::int64_t kMaxPlainHidden = 16384;  // of rms_norm.json
 
 /// The kernel's one argument, as the template declares it. Strides in elements.
 struct RmsNormParams {
@@ -100,6 +101,8 @@ RmsNormProblem specialise(const Views& views, RmsNormParams& params) {
 }
 
 bool is_plain(const RmsNorm& args) {
+  const Extents& x = args.x.extents;
+  if (x.rank >= 1 && x.shape[static_cast<std::size_t>(x.rank) - 1] > kMaxPlainHidden) return false;
   const auto none = [](const auto&... tensors) { return (!ops::given(tensors) && ...); };
   return none(args.bias, args.residual, args.residual_out, args.row_scale, args.column_scale,
               args.dropout_mask, args.x1, args.dropout_mask1, args.gate, args.y1, args.weight1, args.bias1,
@@ -122,9 +125,7 @@ void rms_norm(Runtime& runtime, const RmsNorm& args, Stream stream) {
   RuntimeImpl& impl = runtime.impl();
   const auto request = [&] { return problem.request(); };
   const LoadedKernel& kernel = impl.kernel(problem.key(driver::current_device()), stream, request);
-  impl.launch(kernel,
-              ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, kernel.launch.blocks_per_row),
-              stream, &params);
+  impl.launch(kernel, ops::grid_size(kOp, params.rows, kernel.launch.rows_per_block, 1), stream, &params);
 }
 
 KernelInfo prepare(Runtime& runtime, const RmsNorm& args) {
