@@ -49,6 +49,7 @@ constexpr int kThreads = 32 * kWarps;
 constexpr int kRowTiles = kBlockN / (16 * kWarps);
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 constexpr int kScores = kBlockM / 2;  // that a lane holds of 16 keys
+constexpr int kScoresAtOnce = kScores;
 constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
 
 // More columns of dk and dv than these do not fit a warp's registers: several blocks have some each. They overlap
@@ -153,18 +154,12 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 
     float p[kRowTiles][kScores], ds[kRowTiles][kScores];
     u32 packed[kRowTiles][kScores / 2];
-    CapSlopes<kScores> slopes[kRowTiles];
     multiply<kSteps, kPitch>(p, k_lane, right_lane(tile_q, kPitch));
 #pragma unroll
     for (int t = 0; t < kRowTiles; ++t) {
       const ColumnPlace here{place.batch, first_head + step / tiles, query, place.key + warp_row + 16 * t};
-      probabilities(p[t], slopes[t], forward, sequence, here, tile_stats, whole);
-      if constexpr (kDropout) mark_dropped(p[t], forward, here);
-#pragma unroll
-      for (int i = 0; i < kScores; ++i) ds[t][i] = kept_or_zero(p[t][i]);
-      apply_slopes(p[t], slopes[t]);
+      probabilities(p[t], packed[t], forward, sequence, here, tile_stats, whole);
     }
-    pack(packed, ds);
     accumulate<kPitchV>(dv, packed, summed_lane(tile_dout, kPitchV, first_column_v));
     multiply<kStepsV, kPitchV>(ds, v_lane, right_lane(tile_dout, kPitchV));
 #pragma unroll

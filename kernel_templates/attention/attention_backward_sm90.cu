@@ -58,7 +58,10 @@ constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kConsumers = 2;
 constexpr int kThreads = 128 * (1 + kConsumers);
 constexpr bool kOwnsColumns = kBlockN == 64;  // a warpgroup; else it owns keys
-constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
+// Columns of dk or dv that a warpgroup has which owns keys; beyond 64 it needs most registers.
+constexpr int kOwnColumns = kOwnsColumns ? 0 : kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;
+constexpr bool kWideKeys = kOwnColumns > 64;
+constexpr int kProducerRegisters = kWideKeys ? 24 : 40, kConsumerRegisters = kWideKeys ? 240 : 232;
 
 // Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies
 // kQueryColumns of k, which must be whole panels.
@@ -80,6 +83,11 @@ constexpr int kQueryBytes = 2 * kBlockM * kColumns, kDoutBytes = 2 * kBlockM * k
 constexpr int kGradientBytes = 2 * kBlockN * kBlockM;
 constexpr int kScoreQueries = kOwnsColumns ? kBlockM / 2 : kBlockM;  // of which a warpgroup computes scores
 constexpr int kScores = kScoreQueries / 2;                           // that a thread has of them
+// How many of those become probabilities at a time: a few take fewer registers, but longer.
+constexpr bool kBiased = is_given<bias_scalar>;
+constexpr bool kFewAtOnce = kOwnColumns > 96 ? kSoftcap || kDropout || kBiased
+                                             : kWideKeys && kDropout && (kSoftcap || kAlibi || kBiased);
+constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 constexpr int kSumBytes = 4 * 64 * kQueryColumns;                    // of one warpgroup
 constexpr int kStatsBytes = 8 * kBlockM;
 
@@ -178,20 +186,20 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0), warpgroup = warp / 4;
   const BackwardArguments& args = params.args;
-  const int block = blockIdx.x % args.key_blocks;
-  const KeyPlace place = place_of_keys(args, kDeterministic ? args.key_blocks - 1 - block : block);
-  if (place.batch < 0) return;
-  const int group = args.forward.heads / args.forward.kv_heads;
-  const Steps steps(visiting_tiles(args.forward, place.sequence, place.key), group, place.kv_head * group);
   if (threadIdx.x == 0) shared.init_barriers();
   __syncthreads();
+  // What is known by now takes registers of all warpgroups. Where those are scarce each finds it out for itself.
+  const Work known = work_of_block(args);
+  const auto work = [&] { return kWideKeys ? work_of_block(args) : known; };
   if (warpgroup == 0) {
     release_registers<kProducerRegisters>();
+    const auto [place, steps] = work();
     if (threadIdx.x == 0) copy_tiles(params, shared, place, steps);
     if (!kOwnsColumns && warp == 1) add_sums(params, shared, place, steps);
     if (warp == 2) copy_stats(params, shared, place, steps);
   } else {
     acquire_registers<kConsumerRegisters>();
-    consume(params, shared, place, steps, warpgroup - 1);
+    const auto [place, steps] = work();
+    if (place.batch >= 0) consume(params, shared, place, steps, warpgroup - 1);
   }
 }

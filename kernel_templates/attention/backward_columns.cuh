@@ -1,5 +1,6 @@
 // Probabilities and gradients of scores where the rows of a fragment are keys and its columns queries.
-// Included by attention_backward_keys after dropout.cuh: uses scalar, the features' flags and kBlockM.
+// Included by attention_backward_keys after dropout.cuh: uses scalar, the features' flags, kBlockM and
+// kScoresAtOnce.
 //
 // s[4 * j + 2 * r + c] is key lane / 4 + 8 * r of 16, query 8 * j + 2 * (lane % 4) + c of the tile.
 #pragma once
@@ -9,12 +10,6 @@ struct ColumnPlace {
   int batch, head;
   int query;  // the first, a multiple of kBlockM
   int key;    // the warp's first, a multiple of 16
-};
-
-// What becomes of the scores' gradients on the way back through softcap: the factors 1 - tanh^2.
-template <int N>
-struct CapSlopes {
-  float at[kSoftcap ? N : 1];
 };
 
 // The visible keys, ALiBi and bias of one query.
@@ -62,16 +57,10 @@ __device__ __forceinline__ void for_each_score(float (&s)[N], const Arguments& a
   }
 }
 
-// Turns k . q into probabilities. `stats` is a lane's address of the queries' statistics in shared memory.
+// Turns k . q, after cap(), into probabilities. `stats` is a lane's address of the queries' statistics in shared memory.
 template <int N>
-__device__ __forceinline__ void probabilities(float (&s)[N], CapSlopes<N>& slopes, const Arguments& args,
-                                              const Sequence& sequence, const ColumnPlace& place,
-                                              const RowStats* stats, bool whole) {
-  cap(s, args);
-  if constexpr (kSoftcap) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) slopes.at[i] = fmaf(-s[i], s[i], 1.0f);
-  }
+__device__ __forceinline__ void exponentiate(float (&s)[N], const Arguments& args, const Sequence& sequence,
+                                             const ColumnPlace& place, const RowStats* stats, bool whole) {
   const float scale = softmax_scale(args), factor = kLog2E / scale;
   const float slope =
       kAlibi
@@ -134,16 +123,33 @@ __device__ __forceinline__ float kept_or_zero(float p) {
   return kDropout && static_cast<int>(__float_as_uint(p)) < 0 ? 0.0f : p;
 }
 
-// From here on probabilities are factors of gradients alone: softcap's are multiplied into them.
+// Turns k . q into factors of gradients: probabilities, times the slope of softcap, 1 - tanh^2, with a negative sign
+// where they are dropped. Those that are kept are rounded into `packed`, a left operand. kScoresAtOnce of them at a
+// time: what lies between takes few registers if they are few.
 template <int N>
-__device__ __forceinline__ void apply_slopes(float (&p)[N], const CapSlopes<N>& slopes) {
-  if constexpr (kSoftcap) {
+__device__ __forceinline__ void probabilities(float (&s)[N], u32 (&packed)[N / 2], const Arguments& args,
+                                              const Sequence& sequence, const ColumnPlace& place,
+                                              const RowStats* stats, bool whole) {
+  static_assert(N % kScoresAtOnce == 0 && kScoresAtOnce % 8 == 0, "dropout's pattern comes for 16 queries");
 #pragma unroll
-    for (int i = 0; i < N; ++i) p[i] *= slopes.at[i];
+  for (int first = 0; first < N; first += kScoresAtOnce) {
+    float(&p)[kScoresAtOnce] = reinterpret_cast<float(&)[kScoresAtOnce]>(s[first]);
+    const ColumnPlace here{place.batch, place.head, place.query + 2 * first, place.key};
+    float slopes[kScoresAtOnce];
+    cap(p, args);
+#pragma unroll
+    for (int i = 0; i < kScoresAtOnce; ++i) slopes[i] = fmaf(-p[i], p[i], 1.0f);
+    exponentiate(p, args, sequence, here, stats + 2 * first, whole);
+    if constexpr (kDropout) mark_dropped(p, args, here);
+#pragma unroll
+    for (int i = 0; i < kScoresAtOnce / 2; ++i)
+      packed[first / 2 + i] = device::pack<scalar>(kept_or_zero(p[2 * i]), kept_or_zero(p[2 * i + 1]));
+#pragma unroll
+    for (int i = 0; i < kScoresAtOnce; ++i) p[i] *= kSoftcap ? slopes[i] : 1.0f;
   }
 }
 
-// Turns v . dout into ds cap', without dropped ones; p after apply_slopes().
+// Turns v . dout into ds cap', without dropped ones; p are the factors that probabilities() leaves.
 template <int N>
 __device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)[N],
                                                 const Arguments& args, const RowStats* stats) {

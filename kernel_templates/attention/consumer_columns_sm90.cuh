@@ -52,7 +52,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     const RowStats* const stats = shared.stats(tiles.stage) + half;
     float p[kScores], ds[kScores];
     u32 packed[kScores / 2];
-    CapSlopes<kScores> slopes;
 
     wait(shared.query_full(tiles.stage), tiles.parity);
     wait(shared.dout_full(tiles.stage), tiles.parity);
@@ -68,11 +67,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
                                                              shared.douts(tiles.stage) + half * kSwizzleV);
     wgmma_wait<1>();
     pin(p);
-    probabilities(p, slopes, forward, sequence, here, stats, whole);
-    if constexpr (kDropout) mark_dropped(p, forward, here);
-    pack_kept(packed, p);
+    probabilities(p, packed, forward, sequence, here, stats, whole);
     store_scores(shared.probabilities(buffer), packed, warp_row, half);
-    apply_slopes(p, slopes);
     wgmma_wait<0>();
     pin(ds);
     score_gradients(ds, p, forward, stats);

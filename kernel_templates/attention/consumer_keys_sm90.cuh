@@ -53,7 +53,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       const RowStats* const stats = shared.stats(tiles.stage);
       float p[kScores], ds[kScores];
       u32 packed_p[kScores / 2], packed_ds[kScores / 2];
-      CapSlopes<kScores> slopes;
 
       wait(shared.query_full(tiles.stage), tiles.parity);
       if (kVarlen && here.query + kBlockM > sequence.seqlen_q) {
@@ -70,10 +69,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       wgmma_wait<1>();
       pin(p);
       give_turn();
-      probabilities(p, slopes, forward, sequence, here, stats, whole);
-      if constexpr (kDropout) mark_dropped(p, forward, here);
-      pack_kept(packed_p, p);
-      apply_slopes(p, slopes);
+      probabilities(p, packed_p, forward, sequence, here, stats, whole);
       wgmma_wait<0>();
       pin(ds);
       score_gradients(ds, p, forward, stats);
@@ -117,7 +113,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     hand_over(dq, step == 1);
   }
 
-  const ResultRows rows(place, warp_row);
+  const KeyPlace result = place_of_block(args);  // place, but without registers that are taken until here
+  const ResultRows rows(result, warp_row);
   rows.store(args.dk, args.dk_stride, dk, forward.scale, 0, kHeadDim);
   rows.store(args.dv, args.dv_stride, dv, kDropout ? forward.keep_scale : 1.0f, 0, kHeadDimV);
 }

@@ -127,9 +127,3 @@ __device__ __forceinline__ void pack(u32 (&packed)[kScores / 2], const float (&x
 #pragma unroll
   for (int i = 0; i < kScores / 2; ++i) packed[i] = device::pack<scalar>(x[2 * i], x[2 * i + 1]);
 }
-// The same of probabilities, as mark_dropped() leaves them: dropped ones become 0.
-__device__ __forceinline__ void pack_kept(u32 (&packed)[kScores / 2], const float (&p)[kScores]) {
-#pragma unroll
-  for (int i = 0; i < kScores / 2; ++i)
-    packed[i] = device::pack<scalar>(kept_or_zero(p[2 * i]), kept_or_zero(p[2 * i + 1]));
-}

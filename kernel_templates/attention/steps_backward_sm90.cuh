@@ -1,4 +1,4 @@
-// The tiles of queries that a block of attention_backward_sm90 visits. Included by the kernel after
+// Where a block of attention_backward_sm90 is, and the tiles of queries that it visits. Included by the kernel after
 // key_place.cuh.
 #pragma once
 
@@ -38,3 +38,20 @@ class Steps {
   TileSpan tiles_;
   int left_, head_, tile_;
 };
+
+// The keys of this block, computed where it is called.
+__device__ __forceinline__ KeyPlace place_of_block(const BackwardArguments& args) {
+  const int block = anew(static_cast<int>(blockIdx.x)) % args.key_blocks;
+  return place_of_keys(args, kDeterministic ? args.key_blocks - 1 - block : block);
+}
+
+// What a block does; without keys it has no steps.
+struct Work {
+  KeyPlace place;
+  Steps steps;
+};
+__device__ __forceinline__ Work work_of_block(const BackwardArguments& args) {
+  const KeyPlace place = place_of_block(args);
+  const int group = place.batch < 0 ? 0 : args.forward.heads / args.forward.kv_heads;
+  return {place, Steps(visiting_tiles(args.forward, place.sequence, place.key), group, place.kv_head * group)};
+}

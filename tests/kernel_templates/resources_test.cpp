@@ -132,7 +132,7 @@ std::vector<Values> problems_of(const std::string& kernel) {
   if (kernel == "rms_norm") {
     return {rms_norm("bf16", 4096, true, 16, 1), rms_norm("f32", 8192, true, 16, 2),
             rms_norm("f16", 1, false, 2, 1),     rms_norm("bf16", 513, true, 2, 5),
-            rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 65536, true, 16, 3)};
+            rms_norm("f32", 16384, false, 4, 1), rms_norm("bf16", 8192, true, 16, 3)};
   }
   if (kernel == "attention_backward_keys" || kernel == "attention_backward_queries" ||
       kernel == "attention_backward_bias") {
@@ -176,6 +176,13 @@ std::vector<Values> problems_of(const std::string& kernel) {
             backward("bf16", 128, 128, {}),
             backward("f16", 128, 128, ordered),
             backward("bf16", 128, 128, {{"ALIBI", true}, {"CAUSAL", true}}),
+            backward("bf16", 128, 128,
+                     {{"SOFTCAP", true}, {"CAUSAL", true}, {"VARLEN", true}, {"DETERMINISTIC", true}}),
+            backward("f16", 128, 128, {{"DROPOUT", true}, {"CAUSAL", true}, {"VARLEN", true}}),
+            backward("bf16", 104, 120, {{"DROPOUT", true}, {"SOFTCAP", true}}),
+            backward("bf16", 128, 128,
+                     {{"BIAS", std::string("f32")}, {"SOFTCAP", true}, {"ALIBI", true}, {"WINDOW", true}}),
+            backward("f16", 96, 96, {{"BIAS", std::string("f16")}, {"DROPOUT", true}, {"SOFTCAP", true}}),
             backward("f16", 192, 128, {{"CAUSAL", true}}),
             backward("bf16", 256, 256, all)};
   }
@@ -246,8 +253,9 @@ std::vector<Values> problems_of(const std::string& kernel) {
                           {"GATED", function != std::string("gelu")},
                           {"MOST_COLUMNS", std::int64_t{1024}}});
     }
-    Values all{{"SCALAR", std::string("f32")}, {"FUNCTION", std::string("gelu")}, {"GATED", true},
-               {"BIAS", std::string("bf16")}, {"MOST_COLUMNS", std::int64_t{64}}, {"ROW_DIMS", std::int64_t{2}}};
+    Values all{
+        {"SCALAR", std::string("f32")}, {"FUNCTION", std::string("gelu")},  {"GATED", true},
+        {"BIAS", std::string("bf16")},  {"MOST_COLUMNS", std::int64_t{64}}, {"ROW_DIMS", std::int64_t{2}}};
     if (kernel == "activation_backward") all.merge(Values{{"HAS_DBIAS", true}, {"HAS_DGATE_BIAS", true}});
     problems.push_back(all);
     return problems;
