@@ -58,9 +58,9 @@ constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kConsumers = 2;
 constexpr int kThreads = 128 * (1 + kConsumers);
 constexpr bool kOwnsColumns = kBlockN == 64;  // a warpgroup; else it owns keys
-// Columns of dk or dv that a warpgroup has which owns keys; beyond 64 it needs most registers.
-constexpr int kOwnColumns = kOwnsColumns ? 0 : kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;
-constexpr bool kWideKeys = kOwnColumns > 64;
+constexpr int kMostColumns = kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;
+// Whoever owns keys has all columns of dk and dv, and beyond 64 of them needs most registers.
+constexpr bool kWideKeys = !kOwnsColumns && kMostColumns > 64;
 constexpr int kProducerRegisters = kWideKeys ? 24 : 40, kConsumerRegisters = kWideKeys ? 240 : 232;
 
 // Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies
@@ -83,11 +83,6 @@ constexpr int kQueryBytes = 2 * kBlockM * kColumns, kDoutBytes = 2 * kBlockM * k
 constexpr int kGradientBytes = 2 * kBlockN * kBlockM;
 constexpr int kScoreQueries = kOwnsColumns ? kBlockM / 2 : kBlockM;  // of which a warpgroup computes scores
 constexpr int kScores = kScoreQueries / 2;                           // that a thread has of them
-// How many of those become probabilities at a time: a few take fewer registers, but longer.
-constexpr bool kBiased = is_given<bias_scalar>;
-constexpr bool kFewAtOnce = kOwnColumns > 96 ? kSoftcap || kDropout || kBiased
-                                             : kWideKeys && kDropout && (kSoftcap || kAlibi || kBiased);
-constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 constexpr int kSumBytes = 4 * 64 * kQueryColumns;                    // of one warpgroup
 constexpr int kStatsBytes = 8 * kBlockM;
 
@@ -98,6 +93,12 @@ constexpr int kStatsBytes = 8 * kBlockM;
 //% include "attention/scores.cuh"
 //% include "attention/dropout.cuh"
 //% include "attention/packed_blocks.cuh"
+
+// How many of its scores a thread turns into probabilities at a time: a few take fewer registers, but longer.
+constexpr bool kFewAtOnce =
+    kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias : kDropout && (kSoftcap || kAlibi || kBias));
+constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
+
 //% include "attention/backward_columns.cuh"
 //% include "attention/key_place.cuh"
 //% include "attention/dq_sums.cuh"

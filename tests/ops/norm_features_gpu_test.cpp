@@ -71,6 +71,11 @@ TEST_CASE("norms: every feature before and after them", "[gpu][emulated]") {
   check_each(one_by_one({7, 512}, 6));
 }
 
+TEST_CASE("norms: features of rows that a block or a cluster keeps", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  check_each(one_by_one({2048, 32768, 65536}, 2));
+}
+
 TEST_CASE("norms: every two features, strides and alignment", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<NormCase> cases;
@@ -113,14 +118,14 @@ TEST_CASE("norms: one column is its own mean", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   constexpr std::int64_t rows = 64;
   const std::vector<float> zeros(rows);
-  const auto drawn = [](std::int64_t count, float step) {
-    DeviceTensor tensor(f32, {count, 1});
+  const auto column = [](float step) {
+    DeviceTensor tensor(f32, {rows, 1});
     std::vector<float> values;
-    for (std::int64_t i = 0; i < count; ++i) values.push_back(1 + step * static_cast<float>(i));
+    for (std::int64_t i = 0; i < rows; ++i) values.push_back(1 + step * static_cast<float>(i));
     tensor.write(values);
     return tensor;
   };
-  const DeviceTensor dy = drawn(rows, 0.37f), z = drawn(rows, -0.013f), gate = drawn(rows, 0.071f);
+  const DeviceTensor dy = column(0.37f), z = column(-0.013f), gate = column(0.071f);
   DeviceTensor weight(f32, {1}), dx(f32, {rows, 1}), dweight(f32, {1}), dgate(f32, {rows, 1});
   weight.write(std::vector<float>{1.7f});
   layer_norm_backward(shared_runtime(), {.dx = dx.tensor(),
@@ -138,7 +143,7 @@ TEST_CASE("norms: one column is its own mean", "[gpu][emulated]") {
 
 TEST_CASE("norms: features of rows of every length", "[gpu]") {
   SKIP_WITHOUT_GPU();
-  check_each(one_by_one({1, 8, 513, 1024, 4096, 8192, 12288, 65537}, 300));
+  check_each(one_by_one({1, 8, 513, 1024, 2048, 4096, 8192, 12288, 32768, 65537}, 300));
 }
 
 TEST_CASE("norms: gradients of features have the same bits again", "[gpu]") {
