@@ -42,6 +42,7 @@ static_assert(kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time"
 using namespace device;
 
 constexpr bool kPaged = false, kProbabilities = false;
+constexpr bool kBiasTiles = false, kHidesTails = false;  // of the bias; copies leave zeros beyond a sequence
 constexpr int kPackedHeads = 1;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kRowTiles = kBlockM / (16 * kWarps);
@@ -60,30 +61,12 @@ constexpr int kPitch = 8 * (2 * kSteps + 1), kPitchV = 8 * (2 * kStepsV + 1);
 //% include "attention/dropout.cuh"
 //% include "attention/tiles.cuh"
 //% include "attention/products_portable.cuh"
+//% include "attention/bias_tile.cuh"
 //% include "attention/backward_rows.cuh"
+//% include "attention/quad_rows.cuh"
+//% include "attention/bias_sum.cuh"
 
 static_assert(kBias, "without a bias there is no gradient of it");
-
-// What a block sums, and where it writes: [first, end) of each dimension.
-struct Sum {
-  int batch, end_batch, head, end_head, query, end_query, key;
-};
-
-__device__ __forceinline__ Sum sum_of_block(const BackwardArguments& args) {
-  const int key_tiles = ceil_div(args.bias_k, kBlockN), row_tiles = kOneRow ? 1 : ceil_div(args.bias_q, kBlockM);
-  int block = blockIdx.x;
-  Sum sum;
-  sum.key = block % key_tiles * kBlockN;
-  block /= key_tiles;
-  sum.query = block % row_tiles * kBlockM;
-  sum.end_query = kOneRow ? args.forward.seqlen_q : min(sum.query + kBlockM, args.bias_q);
-  block /= row_tiles;
-  sum.head = block % args.bias_heads;
-  sum.end_head = args.bias_heads == 1 ? args.forward.heads : sum.head + 1;
-  sum.batch = block / args.bias_heads;
-  sum.end_batch = args.bias_batch == 1 ? args.forward.batch : sum.batch + 1;
-  return sum;
-}
 
 // The sums of a block's columns over its rows; complete in thread c for column c. `shared` has kBlockN floats for
 // each warp.
@@ -118,7 +101,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   scalar* const tile_v = tile_k + kBlockN * kPitch;
 
   const Arguments& forward = args.forward;
-  const Sum sum = sum_of_block(args);
+  const BiasTile sum = bias_tile(args, blockIdx.x, kOneRow);
+  const int end_query = kOneRow ? forward.seqlen_q : min(sum.query + kBlockM, args.bias_q);
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int warp_row = warp * kRowsPerWarp;
   float sums[kRowTiles][kScores] = {};
@@ -165,7 +149,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   for (int batch = sum.batch; batch < sum.end_batch; ++batch) {
     const Sequence sequence = sequence_of(forward, batch);
     const QueryRange seen = visible_queries(forward, sequence, sum.key, kBlockN);
-    const int first = max(sum.query, seen.first / kBlockM * kBlockM), end = min(sum.end_query, seen.end);
+    const int first = max(sum.query, seen.first / kBlockM * kBlockM), end = min(end_query, seen.end);
 #pragma unroll 1
     for (int head = sum.head; head < sum.end_head; ++head) {
 #pragma unroll 1
@@ -173,24 +157,14 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     }
   }
 
-  dbias_scalar* const dbias = static_cast<dbias_scalar*>(args.dbias) + sum.batch * args.dbias_stride[0] +
-                              sum.head * args.dbias_stride[1];
   if constexpr (kOneRow) {
     __syncthreads();
     const float total = sum_columns(sums, reinterpret_cast<float*>(shared));
     const int key = sum.key + static_cast<int>(threadIdx.x);
-    if (threadIdx.x < kBlockN && key < args.bias_k) dbias[key] = from_f32<dbias_scalar>(total);
+    if (threadIdx.x < kBlockN && key < args.bias_k)
+      dbias_row(args, sum, 0)[threadIdx.x] = from_f32<dbias_scalar>(total);
   } else {
-    const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < kScores; ++i) {
-        const int row = sum.query + warp_row + 16 * t + i / 2 % 2 * 8 + lane / 4;
-        const int key = sum.key + i / 4 * 8 + lane % 4 * 2 + i % 2;
-        if (row < args.bias_q && key < args.bias_k)
-          dbias[row * args.dbias_stride[2] + key] = from_f32<dbias_scalar>(sums[t][i]);
-      }
-    }
+    for (int t = 0; t < kRowTiles; ++t) store_dbias(args, sum, sum.query + warp_row + 16 * t, sums[t]);
   }
 }

@@ -50,6 +50,7 @@ constexpr int kRowTiles = kBlockN / (16 * kWarps);
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 constexpr int kScores = kBlockM / 2;  // that a lane holds of 16 keys
 constexpr int kScoresAtOnce = kScores;
+constexpr bool kBiasTiles = false, kDeterministic = false;  // of the bias; of dq, which others compute
 constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
 
 // More columns of dk and dv than these do not fit a warp's registers: several blocks have some each. They overlap
@@ -70,6 +71,7 @@ constexpr int kTile = kBlockM * kPitch, kTileV = kBlockM * kPitchV;  // elements
 //% include "attention/packed_blocks.cuh"
 //% include "attention/tiles.cuh"
 //% include "attention/products_portable.cuh"
+//% include "attention/bias_tile.cuh"
 //% include "attention/backward_columns.cuh"
 //% include "attention/key_place.cuh"
 
@@ -83,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   RowStats* const stats = reinterpret_cast<RowStats*>(tiles_dout + kStages * kTileV);
 
   const Arguments& forward = args.forward;
-  const KeyPlace place = place_of_keys(args, blockIdx.x % args.key_blocks);
+  const KeyPlace place = place_of_keys(args, blockIdx.x, false);
   if (place.batch < 0) return;
   const Sequence& sequence = place.sequence;
   const int group = forward.heads / forward.kv_heads, first_head = place.kv_head * group;

@@ -45,6 +45,7 @@ static_assert(kAlibi || !kSlopeRows, "only ALiBi has slopes");
 using namespace device;
 
 constexpr bool kPaged = false, kProbabilities = false;
+constexpr bool kBiasTiles = false, kHidesTails = false;  // of the bias; copies leave zeros beyond a sequence
 constexpr int kPackedHeads = 1, kValueParts = 1, kBlockV = kHeadDimV;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kRowTiles = kBlockM / (16 * kWarps);
@@ -64,6 +65,7 @@ constexpr int kTile = kBlockN * kPitch, kTileV = kBlockN * kPitchV;  // elements
 //% include "attention/grid.cuh"
 //% include "attention/tiles.cuh"
 //% include "attention/products_portable.cuh"
+//% include "attention/bias_tile.cuh"
 //% include "attention/backward_rows.cuh"
 
 // sums[r] += the distance from query to key, times ds, over this lane's share of a row.

@@ -17,6 +17,7 @@
 //% include "device/vector.cuh"
 //% include "device/add.cuh"
 //% include "device/mbarrier.cuh"
+//% include "device/mma.cuh"
 //% include "device/shared.cuh"
 //% include "device/tma.cuh"
 //% include "device/wgmma.cuh"
@@ -36,6 +37,7 @@ constexpr bool kDropout = ${DROPOUT};
 constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of their own
 constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
 constexpr bool kDeterministic = ${DETERMINISTIC};  // blocks add to dq in a fixed order
+constexpr bool kBiasMap = ${BIAS_MAP};             // the bias is a tensor of scalar that tensor maps describe
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};  // queries per tile
@@ -50,6 +52,9 @@ static_assert(kBlockN == 128 || (kBlockN == 64 && kBlockM == 64), "a product for
 static_assert(
     kBlockN == 64 || kStages == 2,
     "a warpgroup that has its turn waits for the next tile before the other one can be done with this");
+
+static_assert(!kBiasMap || (device::is_given<bias_scalar> && sizeof(bias_scalar) == sizeof(scalar)),
+              "tiles of the bias are read as those of q are");
 
 using namespace device;
 
@@ -86,6 +91,10 @@ constexpr int kScores = kScoreQueries / 2;                           // that a t
 constexpr int kSumBytes = 4 * 64 * kQueryColumns;                    // of one warpgroup
 constexpr int kStatsBytes = 8 * kBlockM;
 
+// A tile of the bias, queries by keys, comes with its queries where shared memory has room for it.
+constexpr bool kBiasTiles = kBiasMap && (!kOwnsColumns || kHeadDim + kHeadDimV <= 416);
+constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
+
 //% include "attention/arguments.cuh"
 //% include "attention/backward_arguments.cuh"
 //% include "attention/visibility.cuh"
@@ -99,13 +108,14 @@ constexpr bool kFewAtOnce =
     kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias : kDropout && (kSoftcap || kAlibi || kBias));
 constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 
+//% include "attention/bias_tile.cuh"
 //% include "attention/backward_columns.cuh"
 //% include "attention/key_place.cuh"
 //% include "attention/dq_sums.cuh"
 //% include "attention/quad_rows.cuh"
 
 struct Params {
-  TensorMap q, k, v, dout;
+  TensorMap q, k, v, dout, bias;  // bias: only with kBiasMap
   BackwardArguments args;
 };
 
@@ -198,6 +208,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) copy_tiles(params, shared, place, steps);
     if (!kOwnsColumns && warp == 1) add_sums(params, shared, place, steps);
     if (warp == 2) copy_stats(params, shared, place, steps);
+    if (kBiasTiles && threadIdx.x == 96) copy_bias(params, shared, place, steps);
   } else {
     acquire_registers<kConsumerRegisters>();
     const auto [place, steps] = work();

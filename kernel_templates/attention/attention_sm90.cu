@@ -105,6 +105,7 @@ struct Params {
 //% include "attention/schedule.cuh"
 //% include "attention/shared_sm90.cuh"
 //% include "attention/producer_sm90.cuh"
+//% include "attention/product_of_rows_sm90.cuh"
 //% include "attention/products_sm90.cuh"
 //% include "attention/softmax_sm90.cuh"
 //% include "attention/output_sm90.cuh"

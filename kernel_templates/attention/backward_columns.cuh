@@ -10,6 +10,7 @@ struct ColumnPlace {
   int batch, head;
   int query;  // the first, a multiple of kBlockM
   int key;    // the warp's first, a multiple of 16
+  u32 bias;   // with kBiasTiles: a lane's address of the first 16 queries' in shared memory
 };
 
 // The visible keys, ALiBi and bias of one query.
@@ -24,7 +25,7 @@ __device__ __forceinline__ Column column_of(const Arguments& args, const Sequenc
   Column column;
   column.position = query + sequence.shift;
   column.keys = visible_keys(args, sequence, query);
-  if constexpr (kBias) {
+  if constexpr (kBias && !kBiasTiles) {
     column.bias = static_cast<const bias_scalar*>(args.bias) + place.batch * args.bias_stride[0] +
                   place.head * args.bias_stride[1] + min(query, sequence.seqlen_q - 1) * args.bias_stride[2];
   }
@@ -69,11 +70,12 @@ __device__ __forceinline__ void exponentiate(float (&s)[N], const Arguments& arg
   if constexpr (kAlibi || kBias) {
     for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
       if constexpr (kAlibi) x = fmaf(-slope, fabsf(static_cast<float>(column.position - key)), x);
-      if constexpr (kBias) {
+      if constexpr (kBias && !kBiasTiles) {
         if (key < sequence.seqlen_k) x = fmaf(bias_of(column.bias, key), factor, x);
       }
     });
   }
+  if constexpr (kBiasTiles) add_bias_columns(s, place.bias, factor);
   if (!whole) {
     for_each_score(s, args, sequence, place, [&](float& x, const Column& column, int key) {
       if (key < column.keys.first || key >= column.keys.end) x = device::negative_infinity();
@@ -134,7 +136,8 @@ __device__ __forceinline__ void probabilities(float (&s)[N], u32 (&packed)[N / 2
 #pragma unroll
   for (int first = 0; first < N; first += kScoresAtOnce) {
     float(&p)[kScoresAtOnce] = reinterpret_cast<float(&)[kScoresAtOnce]>(s[first]);
-    const ColumnPlace here{place.batch, place.head, place.query + 2 * first, place.key};
+    const ColumnPlace here{place.batch, place.head, place.query + 2 * first, place.key,
+                           place.bias + 2 * first * kBiasRowBytes};
     float slopes[kScoresAtOnce];
     cap(p, args);
 #pragma unroll

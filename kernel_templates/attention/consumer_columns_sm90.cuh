@@ -34,6 +34,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const u32 columns = warpgroup * (kQueryBytes / 2), columns_v = warpgroup * (kDoutBytes / 2);
   const TileSpan later = later_tiles(forward, place);
 
+  const u32 bias = bias_column_address(shared.bias(0), warp_row, half);
   float dk[kColumns / 4] = {}, dv[kColumnsV / 4] = {};
   if (!steps.done()) {
     wait(shared.keys_full(), 0);
@@ -47,7 +48,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   int buffer = 0;
 #pragma unroll 1
   for (; !steps.done(); steps.advance(), buffer ^= 1) {
-    const ColumnPlace here{place.batch, steps.head(), steps.query() + half, place.key + warp_row};
+    const ColumnPlace here{place.batch, steps.head(), steps.query() + half, place.key + warp_row,
+                           bias + tiles.stage * kBiasBytes};
     const bool whole = all_visible(forward, sequence, steps.query(), kBlockM, place.key, kBlockN);
     const RowStats* const stats = shared.stats(tiles.stage) + half;
     float p[kScores], ds[kScores];
@@ -59,6 +61,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       clear_rows<kBlockM, kColumns, kSwizzleQ>(shared.queries(tiles.stage),
                                                sequence.seqlen_q - steps.query());
       clear_rows<kBlockM, kColumnsV, kSwizzleV>(shared.douts(tiles.stage), sequence.seqlen_q - steps.query());
+      if constexpr (kBiasTiles)
+        clear_rows<kBlockM, kBlockN, kSwizzleS>(shared.bias(tiles.stage), sequence.seqlen_q - steps.query());
       sync_cleared(warpgroup);
     }
     multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys(),

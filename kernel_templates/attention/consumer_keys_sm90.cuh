@@ -48,7 +48,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 #pragma unroll 1
     for (; !steps.done(); steps.advance(), ++step) {
       const int buffer = step % 2, before = buffer ^ 1;
-      const ColumnPlace here{place.batch, steps.head(), steps.query(), place.key + warp_row};
+      const ColumnPlace here{place.batch, steps.head(), steps.query(), place.key + warp_row,
+                             bias_column_address(shared.bias(tiles.stage), warp_row, 0)};
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
       float p[kScores], ds[kScores];
@@ -59,6 +60,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         clear_rows<kBlockM, kColumns, kSwizzleQ>(shared.queries(tiles.stage), sequence.seqlen_q - here.query);
         wait(shared.dout_full(tiles.stage), tiles.parity);
         clear_rows<kBlockM, kColumnsV, kSwizzleV>(shared.douts(tiles.stage), sequence.seqlen_q - here.query);
+        if constexpr (kBiasTiles)
+          clear_rows<kBlockM, kBlockN, kSwizzleS>(shared.bias(tiles.stage), sequence.seqlen_q - here.query);
         sync_cleared(warpgroup);
       }
       multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys() + warpgroup * 64 * kSwizzleK,

@@ -9,11 +9,28 @@ struct KeyPlace {
   Sequence sequence;
 };
 
-// `block` of a head's args.key_blocks. The first keys of a causal sequence are seen by most queries: their
-// blocks should start first.
-__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, int block) {
+// The block of a head's args.key_blocks that this is, and the column that it is in: a head and a part, of all
+// sequences or of one. The first keys of a causal sequence are seen by most queries, so their blocks start first;
+// columns are visited in sections, of which all first blocks come before all second ones: else the last columns'
+// long blocks would start when others have nothing left to do.
+struct KeyColumn {
+  int column, block;
+};
+__device__ __forceinline__ KeyColumn column_of_block(const BackwardArguments& args, int index) {
+  constexpr int kSection = kCausal || kDeterministic ? 2 : 1;
   const Arguments& forward = args.forward;
-  int column = blockIdx.x / args.key_blocks;
+  const bool packed = kVarlen && forward.cu_seqlens_k != nullptr;
+  const int columns = forward.kv_heads * kParts * (packed ? 1 : forward.batch);
+  const int first = index / (kSection * args.key_blocks) * kSection, width = min(kSection, columns - first);
+  const int local = index - first * args.key_blocks;
+  return {first + local % width, local / width};
+}
+
+// `later_first`: the last keys start first.
+__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, int index, bool later_first) {
+  const Arguments& forward = args.forward;
+  auto [column, block] = column_of_block(args, index);
+  if (later_first) block = args.key_blocks - 1 - block;
   const int columns = forward.kv_heads * kParts;
   KeyPlace place;
   if (kVarlen && forward.cu_seqlens_k != nullptr) {

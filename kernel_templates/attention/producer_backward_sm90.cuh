@@ -1,14 +1,14 @@
 // The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the
-// statistics of their rows, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
+// statistics of their rows, one the bias, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
 #pragma once
 
-// All columns of a tile of kRows rows.
+// kColumns columns of a tile of kRows rows, from `column` on.
 template <int kRows, int kColumns, int kSwizzle>
 __device__ __forceinline__ void load_rows(const TensorMap& map, u32 dst, u32 full, u64 policy, int row,
-                                          int head, int batch) {
+                                          int head, int batch, int column = 0) {
 #pragma unroll
   for (int p = 0; p < kColumns * 2 / kSwizzle; ++p)
-    load_box(dst + p * kRows * kSwizzle, map, full, policy, p * kSwizzle / 2, row, head, batch);
+    load_box(dst + p * kRows * kSwizzle, map, full, policy, column + p * kSwizzle / 2, row, head, batch);
 }
 
 // By one thread.
@@ -39,6 +39,23 @@ __device__ __forceinline__ void copy_tiles(const Params& params, const Shared& s
     load_rows<kBlockM, kColumnsV, kSwizzleV>(params.dout, shared.douts(tiles.stage),
                                              shared.dout_full(tiles.stage), policy, query, steps.head(),
                                              batch_q);
+    tiles.advance();
+  }
+}
+
+// By one thread.
+__device__ __forceinline__ void copy_bias(const Params& params, const Shared& shared, const KeyPlace& place,
+                                          Steps steps) {
+  const BackwardArguments& args = params.args;
+  const u64 policy = evict_first_policy();
+  Ring<kStages> tiles;
+#pragma unroll 1
+  for (; !steps.done(); steps.advance()) {
+    wait(shared.query_empty(tiles.stage), tiles.parity ^ 1);
+    arrive_and_expect(shared.query_full(tiles.stage), kBiasBytes);
+    load_rows<kBlockM, kBlockN, kSwizzleS>(params.bias, shared.bias(tiles.stage), shared.query_full(tiles.stage),
+                                           policy, steps.query(), args.bias_heads == 1 ? 0 : steps.head(),
+                                           args.bias_batch == 1 ? 0 : place.batch, place.key);
     tiles.advance();
   }
 }

@@ -1,36 +1,7 @@
 // The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their
-// probabilities with a tile of values. Included by the kernel below its constants. By all 128 threads of a
-// warpgroup.
+// probabilities with a tile of values. Included by the kernel below its constants and after
+// product_of_rows_sm90.cuh. By all 128 threads of a warpgroup.
 #pragma once
-
-// d = a b, or d += a b if `accumulate`; a [64, 16] and b [kBlockN, 16] in shared memory.
-__device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 a, u32 b, int accumulate) {
-//% for n in BLOCK_N / 2..BLOCK_N / 2 + 1
-  asm volatile(
-      "{\n"
-      "  .reg .pred p;\n"
-      "  .reg .b64 a, b;\n"
-      "  setp.ne.b32 p, %${n + 2}, 0;\n"
-      "  mov.b64 a, {%${n}, %${n + 3}};\n"
-      "  mov.b64 b, {%${n + 1}, %${n + 3}};\n"
-//% if SCALAR == 'bf16'
-      "  wgmma.mma_async.sync.aligned.m64n${2 * n}k16.f32.bf16.bf16 {"
-//% else
-      "  wgmma.mma_async.sync.aligned.m64n${2 * n}k16.f32.f16.f16 {"
-//% end
-//% for i in 0..BLOCK_N / 8 - 1
-      "%${4 * i}, %${4 * i + 1}, %${4 * i + 2}, %${4 * i + 3}, "
-//% end
-      "%${n - 4}, %${n - 3}, %${n - 2}, %${n - 1}}, a, b, p, 1, 1, 0, 0;\n"
-      "}"
-      :
-//% for i in 0..BLOCK_N / 8 - 1
-      "+f"(d[${4 * i}]), "+f"(d[${4 * i + 1}]), "+f"(d[${4 * i + 2}]), "+f"(d[${4 * i + 3}]),
-//% end
-      "+f"(d[${n - 4}]), "+f"(d[${n - 3}]), "+f"(d[${n - 2}]), "+f"(d[${n - 1}])
-      : "r"(a), "r"(b), "r"(accumulate), "n"(descriptor_high(kSwizzleK)));
-//% end
-}
 
 // d += a b; a [64, 16] in registers, b [16, kBlockV] in shared memory.
 __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], const u32* a, u32 b) {
@@ -60,16 +31,7 @@ __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], co
 
 // Issues scores = q k^T for a warpgroup's 64 rows.
 __device__ __forceinline__ void multiply_keys(float (&scores)[kBlockN / 2], u32 query, u32 keys) {
-  pin(scores);
-  wgmma_fence();
-#pragma unroll
-  for (int step = 0; step < kDimSteps; ++step) {
-    constexpr int kStepsPerPanel = kSwizzleK / 32;
-    const int panel = step / kStepsPerPanel, column_bytes = step % kStepsPerPanel * 32;
-    multiply_keys_step(scores, query + ((panel * 64 * kSwizzleK + column_bytes) >> 4),
-                       keys + ((panel * kBlockN * kSwizzleK + column_bytes) >> 4), step != 0);
-  }
-  wgmma_commit();
+  multiply_rows<kDimSteps, 64, kSwizzleK>(scores, query, keys);
 }
 
 // Issues out += p v.

@@ -135,12 +135,12 @@ __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   }
 }
 
-// ALiBi and bias. `key` is the tile's first one.
-template <int N>
+// ALiBi and, unless it is elsewhere, bias. `key` is the tile's first one.
+template <bool kAddsBias = kBias, int N>
 __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
                                           int key) {
   if constexpr (kAlibi) add_alibi(s, rows, key);
-  if constexpr (kBias) {
+  if constexpr (kAddsBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
     add_bias<bias_scalar>(s, rows, 1, key, factor);

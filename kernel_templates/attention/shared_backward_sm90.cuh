@@ -13,7 +13,8 @@ constexpr int kSumEmptyBarrier = 7;
 struct Shared {
   static constexpr int kQueries = kKeyBytes + kValueBytes, kDouts = kQueries + kStages * kQueryBytes,
                        kGradients = kDouts + kStages * kDoutBytes,
-                       kSums = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
+                       kBias = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
+                       kSums = kBias + kStages * kBiasBytes,
                        kStats = kSums + (kOwnsColumns ? 0 : kConsumers * kSumBytes),
                        kBarriers = kStats + kStages * kStatsBytes;
 
@@ -33,6 +34,8 @@ struct Shared {
   }
   // As these, P; only where warpgroups own columns.
   __device__ __forceinline__ u32 probabilities(int buffer) const { return gradients(2 + buffer); }
+  // [kBlockM queries, kBlockN keys]; only with kBiasTiles.
+  __device__ __forceinline__ u32 bias(int stage) const { return base + kBias + stage * kBiasBytes; }
   // A warpgroup's part of what is added to dq, as its threads hold it.
   __device__ __forceinline__ u32 sums(int warpgroup) const { return base + kSums + warpgroup * kSumBytes; }
   __device__ __forceinline__ RowStats* stats(int stage) const {
@@ -53,7 +56,7 @@ struct Shared {
   __device__ __forceinline__ void init_barriers() const {
     init_barrier(keys_full(), 1);
     for (int i = 0; i < kStages; ++i) {
-      init_barrier(query_full(i), 2);  // the copy and the statistics of its rows
+      init_barrier(query_full(i), kBiasTiles ? 3 : 2);  // the copy, the statistics of its rows, the bias
       init_barrier(query_empty(i), kConsumers);
       init_barrier(dout_full(i), 1);
       init_barrier(dout_empty(i), kConsumers);

@@ -41,8 +41,7 @@ class Steps {
 
 // The keys of this block, computed where it is called.
 __device__ __forceinline__ KeyPlace place_of_block(const BackwardArguments& args) {
-  const int block = anew(static_cast<int>(blockIdx.x)) % args.key_blocks;
-  return place_of_keys(args, kDeterministic ? args.key_blocks - 1 - block : block);
+  return place_of_keys(args, anew(static_cast<int>(blockIdx.x)), kDeterministic);
 }
 
 // What a block does; without keys it has no steps.

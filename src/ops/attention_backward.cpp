@@ -35,13 +35,14 @@ struct Call {
   std::int64_t rows;  ///< Of queries and heads.
 };
 
-/// The kernel of `keys` is chosen once, when it is loaded.
-Request choose(const RuntimeImpl& impl, const AttentionBackwardProblem& problem, int device) {
-  if (problem.forward.sm90) {
-    const Request request = problem.sm90_request();
+/// Which kernel does a step is chosen once, when it is loaded.
+Request choose(const RuntimeImpl& impl, const AttentionBackwardProblem& problem, BackwardStep step,
+               int device) {
+  if (problem.has_sm90(step)) {
+    const Request request = problem.sm90_request(step);
     if (impl.admits(request, driver::device_info(device).architecture)) return request;
   }
-  return problem.request(BackwardStep::keys);
+  return problem.request(step);
 }
 
 /// What a kernel that is not loaded would have.
@@ -55,7 +56,7 @@ LaunchShape launch_of(const RuntimeImpl& impl, const Request& request, int devic
 const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device,
                               Stream stream) {
   const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
-                                           [&] { return choose(impl, problem, device); });
+                                           [&] { return choose(impl, problem, BackwardStep::keys, device); });
   problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.columns_per_tile : 0;
   return kernel;
 }
@@ -97,8 +98,20 @@ void place(const Layout& layout, std::byte* workspace, Call& call) {
   args.dq_chunks = static_cast<long long>(layout.dq.bytes / 16);
 }
 
+/// How many tiles of a bias there are.
+unsigned count_bias_tiles(const AttentionBackwardArguments& args, int queries, int keys, bool one_row) {
+  const std::int64_t row_tiles = one_row ? 1 : (args.bias_q + queries - 1) / queries;
+  const std::int64_t key_tiles = (args.bias_k + keys - 1) / keys;
+  return ops::grid_size(kOp, row_tiles * key_tiles, std::int64_t{args.bias_batch} * args.bias_heads);
+}
+
+bool is_sm90(const LoadedKernel& kernel) {
+  return kernel.id == kernel_id(kBackwardSm90) || kernel.id == kernel_id(kBackwardBiasSm90);
+}
+
 /// The number of blocks of a step, 0 if there is nothing to do; sets what the kernel must know of it.
-unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) {
+unsigned count_blocks(BackwardStep step, const LoadedKernel& kernel, Call& call) {
+  const LaunchShape& launch = kernel.launch;
   AttentionBackwardArguments& args = call.arguments;
   AttentionArguments& forward = args.forward;
   switch (step) {
@@ -125,10 +138,11 @@ unsigned count_blocks(BackwardStep step, const LaunchShape& launch, Call& call) 
                                 (call.layout.packed_k ? 1 : forward.batch));
     }
     case BackwardStep::bias: {
-      const std::int64_t row_tiles =
-          call.problem.one_row ? 1 : (args.bias_q + launch.rows_per_block - 1) / launch.rows_per_block;
-      const std::int64_t key_tiles = (args.bias_k + launch.columns_per_tile - 1) / launch.columns_per_tile;
-      return ops::grid_size(kOp, row_tiles * key_tiles, std::int64_t{args.bias_batch} * args.bias_heads);
+      if (is_sm90(kernel)) {  // its blocks take tiles in turn
+        const unsigned tiles = count_bias_tiles(args, launch.columns_per_tile, launch.rows_per_block, false);
+        return std::min(tiles, static_cast<unsigned>(kernel.groups_at_once));
+      }
+      return count_bias_tiles(args, launch.rows_per_block, launch.columns_per_tile, call.problem.one_row);
     }
     case BackwardStep::heads:
       return static_cast<unsigned>(forward.heads);
@@ -151,10 +165,11 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
   for (std::size_t i = 0; i < std::size(kSteps); ++i) {
     const BackwardStep step = kSteps[i];
     if (!call.problem.needs(step)) continue;
-    kernels[i] = step == BackwardStep::keys ? &keys
-                                            : &impl.kernel(call.problem.key(step, device), stream,
-                                                           [&] { return call.problem.request(step); });
-    count_blocks(step, kernels[i]->launch, call);
+    kernels[i] =
+        step == BackwardStep::keys ? &keys : &impl.kernel(call.problem.key(step, device), stream, [&] {
+          return choose(impl, call.problem, step, device);
+        });
+    count_blocks(step, *kernels[i], call);
   }
 
   std::optional<Workspace> own;
@@ -162,12 +177,11 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
   place(parts, static_cast<std::byte*>(own ? own->data() : args.workspace), call);
   for (std::size_t i = 0; i < std::size(kSteps); ++i) {
     if (kernels[i] == nullptr) continue;
-    const LaunchShape& launch = kernels[i]->launch;
     const unsigned blocks =
-        count_blocks(kSteps[i], launch, call);  // again: it sets what this kernel must know
+        count_blocks(kSteps[i], *kernels[i], call);  // again: it sets what this kernel must know
     if (blocks == 0) continue;
-    if (kSteps[i] == BackwardStep::keys && call.problem.block_m != 0) {
-      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, launch);
+    if (is_sm90(*kernels[i])) {
+      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, kernels[i]->launch);
       impl.launch(*kernels[i], blocks, stream, &params);
     } else {
       impl.launch(*kernels[i], blocks, stream, &call.arguments);
@@ -179,12 +193,12 @@ KernelInfo prepare(Runtime& runtime, const AttentionBackward& args) {
   Call call(args, false);
   RuntimeImpl& impl = runtime.impl();
   const int device = driver::current_device();
-  KernelInfo main =
-      impl.prepare(call.problem.key(BackwardStep::keys, device), choose(impl, call.problem, device));
+  KernelInfo main = impl.prepare(call.problem.key(BackwardStep::keys, device),
+                                 choose(impl, call.problem, BackwardStep::keys, device));
   load_keys(impl, call.problem, device, nullptr);
   for (const BackwardStep step : kSteps) {
     if (step != BackwardStep::keys && call.problem.needs(step))
-      impl.prepare(call.problem.key(step, device), call.problem.request(step));
+      impl.prepare(call.problem.key(step, device), choose(impl, call.problem, step, device));
   }
   return main;
 }
@@ -194,7 +208,7 @@ std::size_t attention_backward_workspace_bytes(Runtime& runtime, const Attention
   const RuntimeImpl& impl = runtime.impl();
   if (call.problem.forward.sm90 && driver::available()) {
     const int device = driver::current_device();
-    const Request request = choose(impl, call.problem, device);
+    const Request request = choose(impl, call.problem, BackwardStep::keys, device);
     if (request.kernel == kBackwardSm90)
       call.problem.block_m = launch_of(impl, request, device).columns_per_tile;
   }

@@ -13,6 +13,16 @@ const char* kernel_of(BackwardStep step) {
   return kKernels[static_cast<int>(step)];
 }
 
+/// Of a bias with a row for every query.
+bool has_bias_map(const ConstTensor& bias, DType scalar) {
+  if (!ops::given(bias) || bias.dtype != scalar || bias.extents.shape[2] == 1) return false;
+  const ops::View view("bias", bias);
+  const auto repeats = [&](std::size_t i) {
+    return bias.extents.shape[i] != 1 && bias.extents.stride[i] == 0;
+  };
+  return ops::alignment(view) == 16 && has_tensor_map(view) && !repeats(0) && !repeats(1) && !repeats(2);
+}
+
 }  // namespace
 
 AttentionBackwardProblem specialise(const AttentionBackward& args, const AttentionLayout& layout,
@@ -32,6 +42,7 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
                          has_tensor_map(views.dout) && !problem.slope_rows && forward.batch > 0 &&
                          forward.seqlen_q > 0 && forward.heads > 0;
   problem.deterministic = problem.forward.sm90 && (args.deterministic || args.forward.batch_invariant);
+  problem.bias_map = problem.forward.sm90 && has_bias_map(args.forward.bias, problem.forward.scalar);
   problem.dsinks = args.dsinks.given();
   problem.dbias = bias_of(args.dbias);
   problem.one_row = args.dbias.given() && args.dbias.extents.shape[2] == 1;
@@ -63,8 +74,11 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
     key.specialisation[1] = common.specialisation[1];
     if (step == BackwardStep::queries) key.specialisation[1] |= at(slope_rows, kFree);
     if (step == BackwardStep::keys)
-      key.specialisation[1] |= at(forward.sm90, kFree) | at(deterministic, kFree + 1);
-    if (step == BackwardStep::bias) key.specialisation[1] |= at(dbias, kFree) | at(one_row, kFree + 8);
+      key.specialisation[1] |=
+          at(forward.sm90, kFree) | at(deterministic, kFree + 1) | at(bias_map, kFree + 2);
+    if (step == BackwardStep::bias)
+      key.specialisation[1] |=
+          at(dbias, kFree) | at(one_row, kFree + 8) | at(forward.sm90, kFree + 9) | at(bias_map, kFree + 10);
   }
   return key;
 }
@@ -98,9 +112,19 @@ Request AttentionBackwardProblem::request(BackwardStep step) const {
   return request;
 }
 
-Request AttentionBackwardProblem::sm90_request() const {
-  Request request = forward.request(kBackwardSm90);
-  if (deterministic) request.problem.emplace("DETERMINISTIC", true);
+bool AttentionBackwardProblem::has_sm90(BackwardStep step) const {
+  constexpr int kMostBiasColumns = 128;  // of attention_backward_bias_sm90
+  if (step == BackwardStep::bias)
+    return forward.sm90 && !one_row && std::max(forward.head_dim, forward.head_dim_v) <= kMostBiasColumns;
+  return step == BackwardStep::keys && forward.sm90;
+}
+
+Request AttentionBackwardProblem::sm90_request(BackwardStep step) const {
+  const bool is_bias = step == BackwardStep::bias;
+  Request request = forward.request(is_bias ? kBackwardBiasSm90 : kBackwardSm90);
+  if (is_bias) request.problem.emplace("DBIAS", std::string(name_of(dbias)));
+  if (!is_bias && deterministic) request.problem.emplace("DETERMINISTIC", true);
+  if (bias_map) request.problem.emplace("BIAS_MAP", true);
   return request;
 }
 

@@ -9,11 +9,13 @@ namespace sprue {
 
 /// The kernels, in the order in which they are launched.
 /// `keys` is done by attention_backward_keys, or by attention_backward_sm90, which also adds up dq: then `dq`
-/// rounds it, and `queries` need not be done.
+/// rounds it, and `queries` need not be done. `bias` is done by attention_backward_bias or
+/// attention_backward_bias_sm90.
 enum class BackwardStep : std::uint8_t { delta, queries, keys, dq, bias, heads };
 
 inline constexpr char kBackwardKeys[] = "attention_backward_keys";
 inline constexpr char kBackwardSm90[] = "attention_backward_sm90";
+inline constexpr char kBackwardBiasSm90[] = "attention_backward_bias_sm90";
 
 /// The problem parameters of the kernels' manifests, where they are described.
 struct AttentionBackwardProblem {
@@ -23,6 +25,7 @@ struct AttentionBackwardProblem {
   AttentionProblem::Bias dbias = AttentionProblem::Bias::none;  ///< The gradient's type.
   bool one_row = false;                                         ///< The bias is the same for all queries.
   bool deterministic = false;  ///< Of dq; known to attention_backward_sm90 alone.
+  bool bias_map = false;       ///< There is a tensor map of the bias; known to sm_90a kernels alone.
   int block_m = 0;  ///< Queries of a tile of attention_backward_sm90, if that is used; known to `dq` alone.
 
   bool needs(BackwardStep step) const;
@@ -30,8 +33,10 @@ struct AttentionBackwardProblem {
   KernelKey key(BackwardStep step, int device) const;
   /// Names what differs from the manifests' defaults. `keys` is attention_backward_keys.
   Request request(BackwardStep step) const;
-  /// If forward.sm90: of attention_backward_sm90.
-  Request sm90_request() const;
+  /// Whether an sm_90a kernel may do the step, should the device have it.
+  bool has_sm90(BackwardStep step) const;
+  /// If has_sm90(step): of that kernel.
+  Request sm90_request(BackwardStep step) const;
 };
 
 AttentionBackwardProblem specialise(const AttentionBackward& args, const AttentionLayout& layout,

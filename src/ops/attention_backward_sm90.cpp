@@ -1,4 +1,4 @@
-// Tensor maps and workspace of attention_backward_sm90.
+// Tensor maps of attention_backward_sm90 and attention_backward_bias_sm90, and workspace.
 #include "ops/attention_backward_sm90.h"
 
 #include "ops/tile_map.h"
@@ -61,6 +61,13 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
                     columns_v, of_tile_v);
   params.dout = map_of(arguments.dout, arguments.dout_stride, dtype, batch_q, forward.heads, forward.seqlen_q,
                        block_m, columns_v, of_tile_v);
+  if (problem.bias_map) {
+    params.bias = TileMap(forward.bias, dtype)
+                      .dimension(arguments.bias_batch, forward.bias_stride[0], 1)
+                      .dimension(arguments.bias_heads, forward.bias_stride[1], 1)
+                      .dimension(arguments.bias_q, forward.bias_stride[2], block_m)
+                      .columns(arguments.bias_k, block_n);
+  }
   params.arguments = arguments;
   return params;
 }

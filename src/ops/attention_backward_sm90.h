@@ -1,5 +1,5 @@
-// The parameters of kernel_templates/attention/attention_backward_sm90.cu: tensor maps, and where dq is added
-// up.
+// The parameters of kernel_templates/attention/attention_backward_sm90.cu and
+// attention_backward_bias_sm90.cu: tensor maps; and where dq is added up.
 #pragma once
 
 #include "driver/tensor_map.h"
@@ -7,9 +7,9 @@
 
 namespace sprue {
 
-/// The kernel's one argument, as the template declares and describes it.
+/// The kernels' one argument, as the templates declare and describe it.
 struct AttentionBackwardSm90Params {
-  driver::TensorMap q, k, v, dout;
+  driver::TensorMap q, k, v, dout, bias;
   AttentionBackwardArguments arguments;
 };
 

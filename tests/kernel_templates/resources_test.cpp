@@ -160,6 +160,23 @@ std::vector<Values> problems_of(const std::string& kernel) {
         {{"SCALAR", std::string("bf16")}, {"HEAD_DIM_V", std::int64_t{128}}},
         {{"SCALAR", std::string("f16")}, {"HEAD_DIM_V", std::int64_t{8}}, {"ALIGNMENT", std::int64_t{2}}}};
   }
+  if (kernel == "attention_backward_bias_sm90") {
+    const auto bias = [](const char* scalar, int head_dim, int head_dim_v, const char* bias, Values problem) {
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}},
+                           {"BIAS", std::string(bias)},
+                           {"DBIAS", std::string(scalar)}});
+      return problem;
+    };
+    Values all = merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}});
+    all.erase("SINKS");
+    all.erase("BIAS");
+    return {bias("bf16", 128, 128, "bf16", {{"BIAS_MAP", true}, {"CAUSAL", true}}),
+            bias("bf16", 64, 64, "bf16", {{"BIAS_MAP", true}, {"DROPOUT", true}}),
+            bias("f16", 72, 40, "f32", {{"VARLEN", true}}), bias("bf16", 128, 128, "f32", all),
+            bias("f16", 128, 128, "f16", merged(all, {{"BIAS_MAP", true}}))};
+  }
   if (kernel == "attention_backward_sm90") {
     const auto backward = [](const char* scalar, int head_dim, int head_dim_v, Values problem) {
       problem.merge(Values{{"SCALAR", std::string(scalar)},
@@ -183,6 +200,13 @@ std::vector<Values> problems_of(const std::string& kernel) {
             backward("bf16", 128, 128,
                      {{"BIAS", std::string("f32")}, {"SOFTCAP", true}, {"ALIBI", true}, {"WINDOW", true}}),
             backward("f16", 96, 96, {{"BIAS", std::string("f16")}, {"DROPOUT", true}, {"SOFTCAP", true}}),
+            backward("bf16", 128, 128, {{"BIAS", std::string("bf16")}, {"BIAS_MAP", true}, {"CAUSAL", true}}),
+            backward("f16", 128, 96,
+                     {{"BIAS", std::string("f16")},
+                      {"BIAS_MAP", true},
+                      {"WINDOW", true},
+                      {"VARLEN", true},
+                      {"SOFTCAP", true}}),
             backward("f16", 192, 128, {{"CAUSAL", true}}),
             backward("bf16", 256, 256, all)};
   }

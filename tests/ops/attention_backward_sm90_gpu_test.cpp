@@ -73,6 +73,40 @@ TEST_CASE("attention_backward: features without gradients of their own", "[gpu][
   check_gradients(shared_runtime(), cases);
 }
 
+TEST_CASE("attention_backward: a bias with a row for every query comes by tensor map", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const auto has_map = [](const AttentionBackwardCase& c) {
+    const AttentionBackwardCall call(c);
+    const Values problem = spec_of(prepare(shared_runtime(), call.args()).spec).problem;
+    const auto found = problem.find("BIAS_MAP");
+    return found != problem.end() && found->second == Value(true);
+  };
+  std::vector<AttentionBackwardCase> cases;
+  for (const std::int64_t head_dim : {64, 72, 128, 192, 256}) {
+    AttentionBackwardCase c{.forward = small(300, 304, head_dim, head_dim % 128 == 0)};
+    c.forward.bias = {
+        .given = true, .dtype = DType::bf16, .same_sequences = head_dim == 72, .same_heads = head_dim == 192};
+    cases.push_back(c);
+    c.forward.q_storage.packed = c.forward.k_storage.packed = true;
+    c.forward.shape.batch = 3;
+    c.forward.shape.lengths_q = {300, 0, 70};
+    c.forward.shape.lengths_k = {144, 200, 129};
+    c.deterministic = head_dim == 128;
+    cases.push_back(c);
+  }
+  cases[0].forward.shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
+  cases[4].forward.shape.softcap = 20;
+  cases[4].forward.slopes = Slopes::per_head;
+  for (const AttentionBackwardCase& c : cases) CHECK(has_map(c) == has_sm90());
+  AttentionBackwardCase c = cases[0];
+  c.forward.bias.same_queries = true;
+  CHECK_FALSE(has_map(c));
+  c = cases[0];
+  c.forward.bias.dtype = DType::f32;
+  CHECK_FALSE(has_map(c));
+  check_gradients(shared_runtime(), cases);
+}
+
 TEST_CASE("attention_backward: deterministic calls give the same bits, and the right ones",
           "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();

@@ -798,12 +798,12 @@ __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   }
 }
 
-// ALiBi and bias. `key` is the tile's first one.
-template <int N>
+// ALiBi and, unless it is elsewhere, bias. `key` is the tile's first one.
+template <bool kAddsBias = kBias, int N>
 __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
                                           int key) {
   if constexpr (kAlibi) add_alibi(s, rows, key);
-  if constexpr (kBias) {
+  if constexpr (kAddsBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
     add_bias<bias_scalar>(s, rows, 1, key, factor);
@@ -1245,12 +1245,12 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
   }
 }
 
-// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their
-// probabilities with a tile of values. Included by the kernel below its constants. By all 128 threads of a
-// warpgroup.
+// The product of 64 rows of a warpgroup with the rows of a tile, such as scores of queries and keys. Included by an
+// attention kernel below its constants: uses kBlockN, the rows of the tile. By all 128 threads of the warpgroup.
 
 // d = a b, or d += a b if `accumulate`; a [64, 16] and b [kBlockN, 16] in shared memory.
-__device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 a, u32 b, int accumulate) {
+template <int kSwizzle>
+__device__ __forceinline__ void multiply_rows_step(float (&d)[kBlockN / 2], u32 a, u32 b, int accumulate) {
   asm volatile(
       "{\n"
       "  .reg .pred p;\n"
@@ -1281,8 +1281,28 @@ __device__ __forceinline__ void multiply_keys_step(float (&d)[kBlockN / 2], u32 
       "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]),
       "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]),
       "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39])
-      : "r"(a), "r"(b), "r"(accumulate), "n"(descriptor_high(kSwizzleK)));
+      : "r"(a), "r"(b), "r"(accumulate), "n"(descriptor_high(kSwizzle)));
 }
+
+// Issues d = a b^T with tiles in shared memory of kSteps * 16 columns, given by their row_descriptor(): 64 rows of one
+// of kRowsA, and the kBlockN of another.
+template <int kSteps, int kRowsA, int kSwizzle>
+__device__ __forceinline__ void multiply_rows(float (&d)[kBlockN / 2], u32 a, u32 b) {
+  pin(d);
+  wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+    constexpr int kStepsPerPanel = kSwizzle / 32;
+    const int panel = step / kStepsPerPanel, column_bytes = step % kStepsPerPanel * 32;
+    multiply_rows_step<kSwizzle>(d, a + ((panel * kRowsA * kSwizzle + column_bytes) >> 4),
+                                 b + ((panel * kBlockN * kSwizzle + column_bytes) >> 4), step != 0);
+  }
+  wgmma_commit();
+}
+
+// The matrix products of attention_sm90: 64 query rows of a warpgroup with a tile of keys, and their
+// probabilities with a tile of values. Included by the kernel below its constants and after
+// product_of_rows_sm90.cuh. By all 128 threads of a warpgroup.
 
 // d += a b; a [64, 16] in registers, b [16, kBlockV] in shared memory.
 __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], const u32* a, u32 b) {
@@ -1330,16 +1350,7 @@ __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], co
 
 // Issues scores = q k^T for a warpgroup's 64 rows.
 __device__ __forceinline__ void multiply_keys(float (&scores)[kBlockN / 2], u32 query, u32 keys) {
-  pin(scores);
-  wgmma_fence();
-#pragma unroll
-  for (int step = 0; step < kDimSteps; ++step) {
-    constexpr int kStepsPerPanel = kSwizzleK / 32;
-    const int panel = step / kStepsPerPanel, column_bytes = step % kStepsPerPanel * 32;
-    multiply_keys_step(scores, query + ((panel * 64 * kSwizzleK + column_bytes) >> 4),
-                       keys + ((panel * kBlockN * kSwizzleK + column_bytes) >> 4), step != 0);
-  }
-  wgmma_commit();
+  multiply_rows<kDimSteps, 64, kSwizzleK>(scores, query, keys);
 }
 
 // Issues out += p v.
