@@ -30,6 +30,7 @@ struct Arguments {
   int keep_threshold;                    // a probability is kept if its random byte is at most this
   float keep_scale;                      // 1 / (1 - dropout probability)
   float scale, softcap, empty_lse;
+  float capping;  // scale / softcap
   int row_blocks;  // per head: of every sequence; with packed queries of all sequences, or a few more
 };
 

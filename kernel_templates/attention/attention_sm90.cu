@@ -40,6 +40,7 @@ constexpr bool kPaged = ${PAGED};                  // keys and values are reache
 constexpr int kPackedHeads = ${PACKED_HEADS};   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = ${SIGNED_SCALE};  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
+constexpr bool kBounded = ${BOUNDED};  // scores lie between -64 and 64: the softmax needs no running maximum
 constexpr bool kShort = ${SHORT};  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
@@ -60,6 +61,8 @@ static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at
 static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0,
               "dropout draws its bytes for 32 keys at a time");
 static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody to take turns with");
+static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
+              "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
 
 using namespace device;

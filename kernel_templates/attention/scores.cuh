@@ -124,9 +124,8 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
 template <int N>
 __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
-    const float factor = args.scale / args.softcap;
 #pragma unroll
-    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
+    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * args.capping);
   }
   if constexpr (kScaledScores) {
     const float factor = args.scale * kLog2E;

@@ -14,26 +14,14 @@ struct Softmax {
   __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
 
   // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
-  // hides their latency.
+  // hides their latency. Where scores are bounded, the first tile's maxima serve for all.
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
-    float raised[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
-#pragma unroll
-    for (int j = 1; j < kBlockN / 8; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) raised[i] = fmaxf(raised[i], scores[4 * j + i]);
-    }
+    constexpr bool kRaises = kFirst || !kBounded;
+    if constexpr (kRaises) raise<kFirst>(scores);
     float offset[2];
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
-      const float finite = row == negative_infinity() ? 0.0f : row;
-      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
-      maximum[r] = row;
-      offset[r] = -finite * scale;
-    }
+    for (int r = 0; r < 2; ++r) offset[r] = -finite(maximum[r]) * scale;
     float added[4] = {};
 #pragma unroll
     for (int j = 0; j < kBlockN / 8; ++j) {
@@ -48,12 +36,38 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float tile = added[2 * r] + added[2 * r + 1];
-      sum[r] = kFirst ? tile : fmaf(sum[r], factor[r], tile);
+      sum[r] = kFirst ? tile : kRaises ? fmaf(sum[r], factor[r], tile) : sum[r] + tile;
+    }
+  }
+
+  __device__ __forceinline__ static float finite(float maximum) {
+    return !kBounded && maximum == negative_infinity() ? 0.0f : maximum;
+  }
+
+  // Raises the maxima to those of the scores.
+  template <bool kFirst>
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2]) {
+    float raised[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+#pragma unroll
+    for (int j = 1; j < kBlockN / 8; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) raised[i] = fmaxf(raised[i], scores[4 * j + i]);
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
+      // Scores lie between -1 and 1: those to come become at most 2^scale, of which scale is at most 93.
+      if constexpr (kBounded) row = fmaxf(row, 0.0f);
+      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite(row)) * scale);
+      maximum[r] = row;
     }
   }
 
   // Multiplies the output by what has become of the sums under the old maxima.
   __device__ __forceinline__ void rescale(float (&out)[kBlockV / 2]) const {
+    if constexpr (kBounded) return;
     if (kRescaleIfNeeded && !__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) return;
 #pragma unroll
     for (int i = 0; i < kBlockV / 8; ++i) {

@@ -33,6 +33,8 @@ AttentionArguments attention_arguments(const Attention& args, const AttentionLay
   const std::int64_t batch = layout.packed_q ? args.cu_seqlens_q.extents.shape[0] - 1 : q.shape[0];
   const bool drops = args.dropout.probability != 0;
   const float kept = 1 - args.dropout.probability;
+  const float scale =
+      std::isnan(args.scale) ? 1 / std::sqrt(static_cast<float>(q.shape[q.rank - 1])) : args.scale;
   // Every member is named: filling the struct with zeros first would take as long as all else here.
   return {
       .q = args.q.data,
@@ -74,9 +76,10 @@ AttentionArguments attention_arguments(const Attention& args, const AttentionLay
       .chunk = static_cast<int>(std::min(args.chunk, kAnyLength)),
       .keep_threshold = drops ? static_cast<int>(std::floor(kept * 255.0)) : 255,
       .keep_scale = drops ? 1 / kept : 1.0f,
-      .scale = std::isnan(args.scale) ? 1 / std::sqrt(static_cast<float>(q.shape[q.rank - 1])) : args.scale,
+      .scale = scale,
       .softcap = args.softcap,
       .empty_lse = args.empty_lse,
+      .capping = args.softcap == 0 ? 0 : scale / args.softcap,
       .row_blocks = 0,
   };
 }

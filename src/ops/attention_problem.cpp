@@ -62,6 +62,10 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.has_lse = lse.given();
   problem.sm90 = !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 &&
                  has_tensor_maps(views) && (!problem.paged || pages_fit(problem, arguments.page_size));
+  constexpr float kMostBounded = 64;  // 2^(64 log2(e)) leaves room for sums in f32, and bf16 has the same range
+  problem.bounded = problem.sm90 && problem.softcap && args.softcap <= kMostBounded &&
+                    problem.scalar == DType::bf16 && !problem.alibi &&
+                    problem.bias == AttentionProblem::Bias::none && !problem.probabilities;
   // Wider heads and other features have one schedule for all lengths.
   const bool is_plain =
       !(problem.window || problem.chunk || problem.softcap || problem.alibi || problem.signed_scale ||
@@ -82,7 +86,7 @@ KernelKey AttentionProblem::key(int device) const {
   const std::uint64_t features = at(causal, 0) | at(window, 1) | at(chunk, 2) | at(softcap, 3) |
                                  at(alibi, 4) | at(sinks, 5) | at(signed_scale, 6) | at(dropout, 7) |
                                  at(probabilities, 8) | at(varlen, 9) | at(paged, 10) | at(has_lse, 11) |
-                                 at(is_short, 12);
+                                 at(is_short, 12) | at(bounded, 13);
   return {sm90 ? kSm90 : kPortable, device, {sizes, features}};
 }
 
@@ -105,6 +109,7 @@ Request AttentionProblem::request(const char* kernel) const {
   add("VARLEN", varlen);
   add("PAGED", paged);
   add("HAS_LSE", has_lse);
+  add("BOUNDED", bounded && kernel == std::string_view(kAttentionSm90));
   add("SHORT", is_short && kernel == std::string_view(kAttentionSm90));
   if (bias != Bias::none) problem.emplace("BIAS", std::string(name_of(bias)));
   if (packed_heads != 1) problem.emplace("PACKED_HEADS", std::int64_t{packed_heads});

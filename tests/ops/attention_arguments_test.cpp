@@ -86,6 +86,7 @@ TEST_CASE("attention: the host's arguments are the template's, member by member"
   EXPECT(scale);
   EXPECT(softcap);
   EXPECT(empty_lse);
+  EXPECT(capping);
   EXPECT(row_blocks);
 #undef EXPECT
   CHECK(sizeof(AttentionArguments) < end + 8);

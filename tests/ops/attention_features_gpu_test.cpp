@@ -92,7 +92,7 @@ std::vector<AttentionCase> softcaps() {
   AttentionCase c = base();
   c.shape.softcap = 15;
   add_everywhere(cases, c);
-  for (const float softcap : {1.0f, 5.0f, 50.0f}) {
+  for (const float softcap : {1.0f, 5.0f, 50.0f, 64.0f, 80.0f}) {
     for (const bool causal : {false, true}) {
       for (const float magnitude : {1.0f, 50.0f}) {
         c = sequences(129, 300, 64, causal, type_of(causal));

@@ -81,6 +81,7 @@ TEST_CASE("attention: no two problems share a key") {
   add([](AttentionProblem& p) { p.paged = true; });
   add([](AttentionProblem& p) { p.has_lse = true; });
   add([](AttentionProblem& p) { p.is_short = true; });
+  add([](AttentionProblem& p) { p.bounded = true; });
   std::set<KernelKey> keys;
   std::size_t made = 0;
   const auto count = [&](const AttentionProblem& p) {
@@ -158,6 +159,37 @@ TEST_CASE(
   const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .is_short = true};
   CHECK(print(p.request(kAttentionSm90).problem) == "HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16 SHORT=true");
   CHECK(print(p.request(kAttentionPortable).problem) == "HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16");
+}
+
+TEST_CASE("attention: scores are bounded by a softcap that nothing is added to") {
+  const auto capped = [](float softcap) {
+    Attention args = good();
+    args.q = tensor(2, {2, 16, 6, 64}, bf16);
+    args.k = tensor(32, {2, 24, 3, 64}, bf16);
+    args.v = tensor(32, {2, 24, 3, 64}, bf16);
+    args.out = tensor(64, {2, 16, 6, 64}, bf16);
+    args.softcap = softcap;
+    return args;
+  };
+  CHECK(problem(capped(64)).bounded);
+  CHECK_FALSE(problem(capped(64.5f)).bounded);
+  CHECK_FALSE(problem(capped(0)).bounded);
+  Attention half = good();  // f16
+  half.softcap = 5;
+  CHECK_FALSE(problem(half).bounded);
+  Attention args = capped(5);
+  args.alibi_slopes = tensor(9, {6}, f32);
+  CHECK_FALSE(problem(args).bounded);
+  args = capped(5);
+  args.bias = tensor(16, {1, 1, 1, 24}, f32);
+  CHECK_FALSE(problem(args).bounded);
+  args = capped(5);
+  args.probabilities = tensor(16, {2, 6, 16, 24}, bf16);
+  CHECK_FALSE(problem(args).bounded);
+  const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .softcap = true, .bounded = true};
+  CHECK(print(p.request(kAttentionSm90).problem) ==
+        "BOUNDED=true HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16 SOFTCAP=true");
+  CHECK(print(p.request(kAttentionPortable).problem) == "HEAD_DIM=64 HEAD_DIM_V=64 SCALAR=f16 SOFTCAP=true");
 }
 
 TEST_CASE(

@@ -455,6 +455,7 @@ struct Arguments {
   int keep_threshold;                    // a probability is kept if its random byte is at most this
   float keep_scale;                      // 1 / (1 - dropout probability)
   float scale, softcap, empty_lse;
+  float capping;  // scale / softcap
   int row_blocks;  // per head: of every sequence; with packed queries of all sequences, or a few more
 };
 
@@ -653,9 +654,8 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
 template <int N>
 __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
-    const float factor = args.scale / args.softcap;
 #pragma unroll
-    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
+    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * args.capping);
   }
   if constexpr (kScaledScores) {
     const float factor = args.scale * kLog2E;

@@ -1,4 +1,4 @@
-// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=192 BLOCK_N=80 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=true STAGES=2 TURNS=none
+// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none BOUNDED=false CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=192 BLOCK_N=80 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=true STAGES=2 TURNS=none
 
 // out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :]
 // lse[b, h, i]    = ln(sum_j exp(s[b, h, i, j]))
@@ -510,6 +510,7 @@ constexpr bool kPaged = false;                  // keys and values are reached t
 constexpr int kPackedHeads = 1;   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = false;  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = true;
+constexpr bool kBounded = false;  // scores lie between -64 and 64: the softmax needs no running maximum
 constexpr bool kShort = false;  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
@@ -530,6 +531,8 @@ static_assert(kBlockN % 16 == 0, "probabilities are multiplied with v 16 keys at
 static_assert(!(kDropout || kProbabilities) || kBlockN % 32 == 0,
               "dropout draws its bytes for 32 keys at a time");
 static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody to take turns with");
+static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
+              "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
 
 using namespace device;
@@ -589,6 +592,7 @@ struct Arguments {
   int keep_threshold;                    // a probability is kept if its random byte is at most this
   float keep_scale;                      // 1 / (1 - dropout probability)
   float scale, softcap, empty_lse;
+  float capping;  // scale / softcap
   int row_blocks;  // per head: of every sequence; with packed queries of all sequences, or a few more
 };
 
@@ -787,9 +791,8 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
 template <int N>
 __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
   if constexpr (kSoftcap) {
-    const float factor = args.scale / args.softcap;
 #pragma unroll
-    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * factor);
+    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * args.capping);
   }
   if constexpr (kScaledScores) {
     const float factor = args.scale * kLog2E;
@@ -1387,26 +1390,14 @@ struct Softmax {
   __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
 
   // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
-  // hides their latency.
+  // hides their latency. Where scores are bounded, the first tile's maxima serve for all.
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
-    float raised[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
-#pragma unroll
-    for (int j = 1; j < kBlockN / 8; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) raised[i] = fmaxf(raised[i], scores[4 * j + i]);
-    }
+    constexpr bool kRaises = kFirst || !kBounded;
+    if constexpr (kRaises) raise<kFirst>(scores);
     float offset[2];
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
-      const float finite = row == negative_infinity() ? 0.0f : row;
-      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
-      maximum[r] = row;
-      offset[r] = -finite * scale;
-    }
+    for (int r = 0; r < 2; ++r) offset[r] = -finite(maximum[r]) * scale;
     float added[4] = {};
 #pragma unroll
     for (int j = 0; j < kBlockN / 8; ++j) {
@@ -1421,12 +1412,38 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float tile = added[2 * r] + added[2 * r + 1];
-      sum[r] = kFirst ? tile : fmaf(sum[r], factor[r], tile);
+      sum[r] = kFirst ? tile : kRaises ? fmaf(sum[r], factor[r], tile) : sum[r] + tile;
+    }
+  }
+
+  __device__ __forceinline__ static float finite(float maximum) {
+    return !kBounded && maximum == negative_infinity() ? 0.0f : maximum;
+  }
+
+  // Raises the maxima to those of the scores.
+  template <bool kFirst>
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2]) {
+    float raised[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+#pragma unroll
+    for (int j = 1; j < kBlockN / 8; ++j) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) raised[i] = fmaxf(raised[i], scores[4 * j + i]);
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
+      // Scores lie between -1 and 1: those to come become at most 2^110.
+      if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(110.0f, scale), -1.0f));
+      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite(row)) * scale);
+      maximum[r] = row;
     }
   }
 
   // Multiplies the output by what has become of the sums under the old maxima.
   __device__ __forceinline__ void rescale(float (&out)[kBlockV / 2]) const {
+    if constexpr (kBounded) return;
     if (kRescaleIfNeeded && !__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) return;
 #pragma unroll
     for (int i = 0; i < kBlockV / 8; ++i) {
