@@ -85,16 +85,18 @@ __device__ __forceinline__ void pack(u32 (&p)[kRowTiles][N / 2], const float (&x
 }
 
 // Writes factor * d, the warp's rows of a product, to rows of global memory by way of `stage`, the warp's own
-// rows of a tile that no other warp uses any more. Row r goes to dst + r * stride if r < rows.
+// rows (and columns) of a tile that no other warp uses any more. Row r goes to dst + r * stride if r < rows, without
+// its first `skipped` columns, a multiple of 8.
 template <int kPitch, int kRowTiles, int kColumnTiles>
 __device__ __forceinline__ void store_rows(const float (&d)[kRowTiles][kColumnTiles][4], float factor,
-                                           scalar* stage, scalar* dst, i64 stride, int rows) {
+                                           scalar* stage, scalar* dst, i64 stride, int rows, int skipped = 0) {
   const int lane = threadIdx.x % 32;
   __syncwarp();
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int c = 0; c < kColumnTiles; ++c) {
+      if (8 * c < skipped) continue;
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         *reinterpret_cast<u32*>(stage + (16 * t + 8 * r + lane / 4) * kPitch + 8 * c + lane % 4 * 2) =
@@ -108,6 +110,6 @@ __device__ __forceinline__ void store_rows(const float (&d)[kRowTiles][kColumnTi
 #pragma unroll 4
   for (int index = lane; index < 16 * kRowTiles * kVecsPerRow; index += 32) {
     const int r = index / kVecsPerRow, column = index % kVecsPerRow * kVec;
-    if (r < rows) store(dst + r * stride + column, load<scalar, kVec>(stage + r * kPitch + column));
+    if (r < rows && column >= skipped) store(dst + r * stride + column, load<scalar, kVec>(stage + r * kPitch + column));
   }
 }

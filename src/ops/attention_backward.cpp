@@ -1,6 +1,6 @@
 // attention_backward: check → specialise → launch. The kernels are
 // kernel_templates/attention/attention_backward_*.cu; attention_backward_sm90 where the device and the
-// tensors allow it.
+// tensors allow it, else attention_backward_fused where it may add up dq in any order.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,9 +38,14 @@ struct Call {
 /// Which kernel does a step is chosen once, when it is loaded.
 Request choose(const RuntimeImpl& impl, const AttentionBackwardProblem& problem, BackwardStep step,
                int device) {
+  const Architecture architecture = driver::device_info(device).architecture;
   if (problem.has_sm90(step)) {
     const Request request = problem.sm90_request(step);
-    if (impl.admits(request, driver::device_info(device).architecture)) return request;
+    if (impl.admits(request, architecture)) return request;
+  }
+  if (step == BackwardStep::keys && problem.any_order) {
+    const Request request = problem.fused_request();
+    if (impl.admits(request, architecture)) return request;
   }
   return problem.request(step);
 }
@@ -52,12 +57,17 @@ LaunchShape launch_of(const RuntimeImpl& impl, const Request& request, int devic
       manifest, impl.specify(request, impl.target(manifest, driver::device_info(device).architecture)));
 }
 
+/// Whether the kernel of `keys` adds up dq.
+bool adds_dq(std::uint32_t kernel) {
+  return kernel == kernel_id(kBackwardSm90) || kernel == kernel_id(kBackwardFused);
+}
+
 /// Loads the kernel of `keys`, and lets the problem know whether it adds up dq.
 const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device,
                               Stream stream) {
   const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
                                            [&] { return choose(impl, problem, BackwardStep::keys, device); });
-  problem.block_m = kernel.id == kernel_id(kBackwardSm90) ? kernel.launch.columns_per_tile : 0;
+  problem.block_m = adds_dq(kernel.id) ? kernel.launch.columns_per_tile : 0;
   return kernel;
 }
 
@@ -206,10 +216,10 @@ KernelInfo prepare(Runtime& runtime, const AttentionBackward& args) {
 std::size_t attention_backward_workspace_bytes(Runtime& runtime, const AttentionBackward& args) {
   Call call(args, false);
   const RuntimeImpl& impl = runtime.impl();
-  if (call.problem.forward.sm90 && driver::available()) {
+  if ((call.problem.forward.sm90 || call.problem.any_order) && driver::available()) {
     const int device = driver::current_device();
     const Request request = choose(impl, call.problem, BackwardStep::keys, device);
-    if (request.kernel == kBackwardSm90)
+    if (adds_dq(kernel_id(request.kernel)))
       call.problem.block_m = launch_of(impl, request, device).columns_per_tile;
   }
   return workspace_of(call).bytes;

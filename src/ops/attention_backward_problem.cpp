@@ -38,10 +38,12 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
   problem.slope_rows = args.dslopes.given();
   // Sums over a row of scores are attention_backward_queries' work, which then computes dq as well.
   const AttentionArguments& forward = arguments.forward;
-  problem.forward.sm90 = problem.forward.sm90 && problem.forward.alignment == 16 &&
-                         has_tensor_map(views.dout) && !problem.slope_rows && forward.batch > 0 &&
-                         forward.seqlen_q > 0 && forward.heads > 0;
-  problem.deterministic = problem.forward.sm90 && (args.deterministic || args.forward.batch_invariant);
+  const bool adds_dq = !problem.slope_rows && forward.batch > 0 && forward.seqlen_q > 0 && forward.heads > 0;
+  problem.forward.sm90 =
+      problem.forward.sm90 && problem.forward.alignment == 16 && has_tensor_map(views.dout) && adds_dq;
+  const bool deterministic = args.deterministic || args.forward.batch_invariant;
+  problem.deterministic = problem.forward.sm90 && deterministic;
+  problem.any_order = adds_dq && !deterministic;
   problem.bias_map = problem.forward.sm90 && has_bias_map(args.forward.bias, problem.forward.scalar);
   problem.dsinks = args.dsinks.given();
   problem.dbias = bias_of(args.dbias);
@@ -65,8 +67,8 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
     key.specialisation[0] =
         at(forward.varlen, 0) | at(dsinks, 1) | at(slope_rows, 2) | at(forward.scalar, 32);
   } else if (step == BackwardStep::dq) {
-    key.specialisation[0] =
-        at(forward.head_dim, 0) | at(block_m, 16) | at(forward.varlen, 31) | at(forward.scalar, 32);
+    key.specialisation[0] = at(forward.head_dim, 0) | at(block_m, 16) | at(forward.alignment, 24) |
+                            at(forward.varlen, 31) | at(forward.scalar, 32);
   } else {
     const KernelKey common = forward.key(device);
     constexpr int kFree = 32;  // the first bit that the features of forward kernels leave
@@ -74,8 +76,8 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
     key.specialisation[1] = common.specialisation[1];
     if (step == BackwardStep::queries) key.specialisation[1] |= at(slope_rows, kFree);
     if (step == BackwardStep::keys)
-      key.specialisation[1] |=
-          at(forward.sm90, kFree) | at(deterministic, kFree + 1) | at(bias_map, kFree + 2);
+      key.specialisation[1] |= at(forward.sm90, kFree) | at(deterministic, kFree + 1) |
+                               at(bias_map, kFree + 2) | at(any_order, kFree + 3);
     if (step == BackwardStep::bias)
       key.specialisation[1] |=
           at(dbias, kFree) | at(one_row, kFree + 8) | at(forward.sm90, kFree + 9) | at(bias_map, kFree + 10);
@@ -101,6 +103,7 @@ Request AttentionBackwardProblem::request(BackwardStep step) const {
             {{"SCALAR", scalar},
              {"HEAD_DIM", std::int64_t{forward.head_dim}},
              {"VARLEN", forward.varlen},
+             {"ALIGNMENT", std::int64_t{forward.alignment}},
              {"BLOCK_M", std::int64_t{block_m}}}};
   }
   Request request = forward.request(kernel);
@@ -117,6 +120,10 @@ bool AttentionBackwardProblem::has_sm90(BackwardStep step) const {
   if (step == BackwardStep::bias)
     return forward.sm90 && !one_row && std::max(forward.head_dim, forward.head_dim_v) <= kMostBiasColumns;
   return step == BackwardStep::keys && forward.sm90;
+}
+
+Request AttentionBackwardProblem::fused_request() const {
+  return forward.request(kBackwardFused);
 }
 
 Request AttentionBackwardProblem::sm90_request(BackwardStep step) const {

@@ -8,12 +8,13 @@
 namespace sprue {
 
 /// The kernels, in the order in which they are launched.
-/// `keys` is done by attention_backward_keys, or by attention_backward_sm90, which also adds up dq: then `dq`
-/// rounds it, and `queries` need not be done. `bias` is done by attention_backward_bias or
-/// attention_backward_bias_sm90.
+/// `keys` is done by attention_backward_keys, or by attention_backward_sm90 or attention_backward_fused,
+/// which also add up dq: then `dq` rounds it, and `queries` need not be done. `bias` is done by
+/// attention_backward_bias or attention_backward_bias_sm90.
 enum class BackwardStep : std::uint8_t { delta, queries, keys, dq, bias, heads };
 
 inline constexpr char kBackwardKeys[] = "attention_backward_keys";
+inline constexpr char kBackwardFused[] = "attention_backward_fused";
 inline constexpr char kBackwardSm90[] = "attention_backward_sm90";
 inline constexpr char kBackwardBiasSm90[] = "attention_backward_bias_sm90";
 
@@ -26,7 +27,8 @@ struct AttentionBackwardProblem {
   bool one_row = false;                                         ///< The bias is the same for all queries.
   bool deterministic = false;  ///< Of dq; known to attention_backward_sm90 alone.
   bool bias_map = false;       ///< There is a tensor map of the bias; known to sm_90a kernels alone.
-  int block_m = 0;  ///< Queries of a tile of attention_backward_sm90, if that is used; known to `dq` alone.
+  bool any_order = false;      ///< dq may be added up in any order, and there is some; known to `keys` alone.
+  int block_m = 0;  ///< Queries of a tile of the kernel that adds up dq, if one does; known to `dq` alone.
 
   bool needs(BackwardStep step) const;
   /// Packed without loss; of what the step's kernel is specialised for alone.
@@ -37,6 +39,8 @@ struct AttentionBackwardProblem {
   bool has_sm90(BackwardStep step) const;
   /// If has_sm90(step): of that kernel.
   Request sm90_request(BackwardStep step) const;
+  /// If any_order: of attention_backward_fused.
+  Request fused_request() const;
 };
 
 AttentionBackwardProblem specialise(const AttentionBackward& args, const AttentionLayout& layout,

@@ -216,12 +216,14 @@ std::vector<std::byte> AttentionBackwardCall::result_bytes() const {
 
 namespace {
 
-/// Runs and compares with the kernels that Sprue chooses and, where those are others, with the portable ones.
+/// Runs and compares with the kernels that Sprue chooses and, where those are others, with the portable ones, and those
+/// of deterministic calls.
 std::string faults_of(Runtime& runtime, const AttentionBackwardCase& c) {
   AttentionBackwardCall call(c);
   std::string faults, chosen;
-  for (const bool portable : {false, true}) {
-    call.set_portable(portable || c.forward.portable);
+  for (int kind = 0; kind < 3; ++kind) {
+    call.set_portable(kind > 0 || c.forward.portable);
+    call.set_deterministic(kind > 1 || c.deterministic);
     const std::string kernel = prepare(runtime, call.args()).kernel;
     if (kernel == chosen) continue;
     chosen = kernel;

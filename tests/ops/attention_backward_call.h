@@ -36,6 +36,7 @@ class AttentionBackwardCall {
   AttentionBackward args() const;
   /// From now on args() asks for this family of kernels.
   void set_portable(bool portable) { case_.forward.portable = portable; }
+  void set_deterministic(bool deterministic) { case_.deterministic = deterministic; }
   /// Of outputs and of a workspace of the caller's, which must be done before the first run.
   void poison(Runtime& runtime);
   void run(Runtime& runtime, Stream stream = nullptr);
@@ -70,8 +71,8 @@ class AttentionBackwardCall {
   driver::DeviceBuffer workspace_;
 };
 
-/// CHECKs each case, with the kernels that Sprue chooses and with the portable ones. Kernels are compiled and
-/// cases checked several at a time.
+/// CHECKs each case, with the kernels that Sprue chooses, the portable ones, and those of deterministic calls.
+/// Kernels are compiled and cases checked several at a time.
 void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>& cases);
 
 }  // namespace sprue::test

@@ -1,4 +1,5 @@
-// attention_backward on the GPU: every schedule of each of its portable kernels computes the same.
+// attention_backward on the GPU: every schedule of each portable kernel of deterministic calls computes
+// the same.
 #include "driver/device.h"
 #include "ops/attention_backward_call.h"
 #include "ops/attention_backward_problem.h"
@@ -22,6 +23,7 @@ void check_schedules(const AttentionBackwardCase& c, std::size_t most) {
   INFO(c.print());
   AttentionBackwardCall call(c);
   call.set_portable(true);
+  call.set_deterministic(true);
   const AttentionBackwardProblem problem = problem_of(call.args());
   std::vector<KernelSpec> specs;
   std::vector<BackwardStep> steps;  // of the specs

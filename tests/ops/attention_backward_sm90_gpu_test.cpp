@@ -53,15 +53,17 @@ TEST_CASE("attention_backward: what the tensor memory accelerator can copy goes 
   AttentionBackwardCase c{.forward = small(20, 20, 64, true)};
   CHECK(kernel_of(c) == "attention_backward_sm90");
   c.forward.portable = true;
+  CHECK(kernel_of(c) == "attention_backward_fused");
+  c.deterministic = true;
   CHECK(kernel_of(c) == "attention_backward_keys");
-  c.forward.portable = false;
+  c.forward.portable = c.deterministic = false;
   c.forward.slopes = Slopes::per_head;
   CHECK(kernel_of(c) == "attention_backward_sm90");
   c.dslopes = true;  // sums over rows of scores
   CHECK(kernel_of(c) == "attention_backward_keys");
   c = {.forward = small(20, 20, 64, true)};
   c.forward.layout.padding = 4;
-  CHECK(kernel_of(c) == "attention_backward_keys");
+  CHECK(kernel_of(c) == "attention_backward_fused");
 }
 
 TEST_CASE("attention_backward: features without gradients of their own", "[gpu][emulated]") {
@@ -129,8 +131,9 @@ TEST_CASE("attention_backward: deterministic calls give the same bits, and the r
 
 TEST_CASE("attention_backward: schedules of the kernel that is chosen compute the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
-  for (const std::int64_t head_dim : {40, 64, 128}) {
-    AttentionBackwardCase c{.forward = small(200, 150, head_dim, true)};
+  for (const std::int64_t head_dim : {40, 64, 128, -40, -64, -128, -192}) {  // negative: of the portable kernel
+    AttentionBackwardCase c{.forward = small(200, 150, std::abs(head_dim), true)};
+    c.forward.portable = head_dim < 0;
     AttentionBackwardCall call(c);
     const KernelSpec usual = spec_of(prepare(shared_runtime(), call.args()).spec);
     for (const Values& schedule : schedules_of(usual.kernel, usual.problem, 6)) {

@@ -1,0 +1,319 @@
+// dv[b, j, g, :] = sum_{h of g, i} D P[b, h, i, j] dout[b, i, h, :]
+// dk[b, j, g, :] = scale sum_{h of g, i} ds[b, h, i, j] q[b, i, h, :]
+// dq_sums       += sum_j ds[b, h, i, j] k[b, j, g, :], which attention_backward_dq turns into dq
+// with P, D, ds and all tensors as sprue/ops/attention_backward.h describes them (ds with cap').
+//
+// One block computes kBlockN rows of dk and dv of one head of keys: it walks over the query heads that share it and,
+// for each, over the tiles of kBlockM queries that see one of its keys. Scores and dout . v are computed transposed,
+// keys by queries. Warps form a grid of keys by queries: a warp computes the scores of its keys and queries, dk and dv
+// of its keys and a share of the columns, and dq of its queries and a share of the columns. Its own scores go to the
+// products for dk and dv in registers, all others through shared memory. dk and dv have the same bits in every
+// repetition, dq_sums have not. Tensor cores through mma.sync, copies through cp.async: sm_80 and later. Sums are f32;
+// P and ds are rounded to scalar. Dao 2023, arXiv:2307.08691.
+
+//% include "device/types.cuh"
+//% include "device/vector.cuh"
+//% include "device/add.cuh"
+//% include "device/cp_async.cuh"
+//% include "device/copy_barrier.cuh"
+//% include "device/mma.cuh"
+
+// Problem: what is computed. Set by the caller.
+using scalar = device::${SCALAR};
+constexpr int kHeadDim = ${HEAD_DIM};
+constexpr int kHeadDimV = ${HEAD_DIM_V};
+constexpr bool kCausal = ${CAUSAL};
+constexpr bool kWindow = ${WINDOW};
+constexpr bool kChunk = ${CHUNK};
+constexpr bool kSoftcap = ${SOFTCAP};
+constexpr bool kAlibi = ${ALIBI};
+using bias_scalar = device::${BIAS};
+constexpr bool kDropout = ${DROPOUT};
+constexpr bool kVarlen = ${VARLEN};             // sequences have lengths of their own
+constexpr bool kSignedScale = ${SIGNED_SCALE};  // the scale may be less than 1e-20: zero or negative
+constexpr int kAlignment = ${ALIGNMENT};        // bytes that divide every address and stride of 16-bit tensors
+
+// Schedule: how it is computed. Affects speed, never the result beyond rounding.
+constexpr int kBlockM = ${BLOCK_M};            // queries per tile
+constexpr int kBlockN = ${BLOCK_N};            // keys per block
+constexpr int kWarps = ${WARPS};
+constexpr int kQueryWarps = ${QUERY_WARPS};    // that share a tile's queries
+constexpr int kStages = ${STAGES};             // tiles of q and of dout in shared memory
+constexpr int kBuffers = ${BUFFERS};           // tiles of P and of ds in shared memory
+constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};  // the register budget is divided by this
+
+static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
+              "rows are copied and multiplied in groups of 8 elements");
+static_assert(kWarps % kQueryWarps == 0 && kBlockN % (16 * (kWarps / kQueryWarps)) == 0,
+              "every warp owns whole tiles of 16 keys");
+static_assert(kBlockM % (16 * kQueryWarps) == 0, "dropout draws its bytes for 16 queries at a time");
+static_assert(kBuffers == 1 || kStages == 2, "warps that are ahead need the next tile of queries");
+
+using namespace device;
+
+constexpr bool kPaged = false, kProbabilities = false;
+constexpr int kPackedHeads = 1, kParts = 1;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kKeyWarps = kWarps / kQueryWarps;
+constexpr int kWarpKeys = kBlockN / kKeyWarps, kWarpQueries = kBlockM / kQueryWarps;
+constexpr int kRowTiles = kWarpKeys / 16, kQueryTiles = kWarpQueries / 16;
+constexpr int kScores = kWarpQueries / 2;  // that a lane holds of 16 keys
+// What changes of scores need of registers is little where few scores are changed at a time.
+constexpr int kScoresAtOnce =
+    kSoftcap || kAlibi || kDropout || kSignedScale || device::is_given<bias_scalar> ? 8 : kScores;
+constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
+
+// A warp's columns of dk, dv and dq. Where they do not divide evenly the last warps compute some of others', too.
+constexpr int kColumns = 8 * ceil_div(kHeadDim / 8, kQueryWarps),
+              kColumnsV = 8 * ceil_div(kHeadDimV / 8, kQueryWarps),
+              kColumnsQ = 8 * ceil_div(kHeadDim / 8, kKeyWarps);
+
+// Of dq they are computed in two halves where dk, dv and all of them do not fit the registers.
+constexpr bool kHalves = kRowTiles * (kColumns + kColumnsV) / 2 + kQueryTiles * kColumnsQ / 2 > 176 && kColumnsQ % 16 == 0;
+constexpr int kColumnsAtOnce = kHalves ? kColumnsQ / 2 : kColumnsQ;
+
+// Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different banks.
+constexpr int kPitch = 8 * (2 * kSteps + 1), kPitchV = 8 * (2 * kStepsV + 1), kPitchS = kBlockM + 8;
+constexpr int kTile = kBlockM * kPitch, kTileV = kBlockM * kPitchV, kTileS = kBlockN * kPitchS;  // elements
+
+//% include "attention/arguments.cuh"
+//% include "attention/backward_arguments.cuh"
+//% include "attention/visibility.cuh"
+//% include "attention/visible_queries.cuh"
+//% include "attention/scores.cuh"
+//% include "attention/dropout.cuh"
+//% include "attention/packed_blocks.cuh"
+//% include "attention/tiles.cuh"
+//% include "attention/products_portable.cuh"
+//% include "attention/backward_columns.cuh"
+//% include "attention/key_place.cuh"
+//% include "attention/dq_sums.cuh"
+
+// A warp's P or ds, its keys by its queries, to and from a tile of all keys by all queries. `first` is the warp's first
+// element of it.
+__device__ __forceinline__ void store_scores(scalar* first, const u32 (&packed)[kRowTiles][kScores / 2]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+    for (int i = 0; i < kScores / 2; ++i)
+      *reinterpret_cast<u32*>(first + (16 * t + i % 2 * 8 + lane / 4) * kPitchS + i / 2 * 8 + lane % 4 * 2) =
+          packed[t][i];
+  }
+}
+__device__ __forceinline__ void load_scores(u32 (&packed)[kRowTiles][kScores / 2], u32 lane_address) {
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+    for (int step = 0; step < kWarpQueries / 16; ++step)
+      load_matrix_x4(reinterpret_cast<u32(&)[4]>(packed[t][4 * step]),
+                     lane_address + 2 * (16 * t * kPitchS + 16 * step));
+  }
+}
+
+// dq = ds k, the warp's queries and 8 * kTiles columns.
+template <int kTiles>
+__device__ __forceinline__ void multiply_gradients(float (&dq)[kQueryTiles][kTiles][4], u32 ds_lane, u32 k_lane) {
+#pragma unroll
+  for (int step = 0; step < kBlockN / 16; ++step) {
+    u32 a[kQueryTiles][4];
+#pragma unroll
+    for (int t = 0; t < kQueryTiles; ++t)
+      load_matrix_x4_transposed(a[t], ds_lane + 2 * (16 * step * kPitchS + 16 * t));
+    const auto multiply_column = [&](int c, u32 b0, u32 b1) {
+#pragma unroll
+      for (int t = 0; t < kQueryTiles; ++t) mma_m16n8k16<scalar>(dq[t][c], a[t], b0, b1);
+    };
+    const u32 b_lane = k_lane + 2 * 16 * step * kPitch;
+#pragma unroll
+    for (int c = 0; c + 1 < kTiles; c += 2) {
+      u32 b[4];
+      load_matrix_x4_transposed(b, b_lane + 2 * 8 * c);
+      multiply_column(c, b[0], b[1]);
+      multiply_column(c + 1, b[2], b[3]);
+    }
+    if constexpr (kTiles % 2 == 1) {
+      u32 b0, b1;
+      load_matrix_x2_transposed(b0, b1, b_lane + 2 * 8 * (kTiles - 1));
+      multiply_column(kTiles - 1, b0, b1);
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
+    attention_backward_fused(const __grid_constant__ BackwardArguments args) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  scalar* const tile_k = reinterpret_cast<scalar*>(shared);
+  scalar* const tile_v = tile_k + kBlockN * kPitch;
+  scalar* const tiles_q = tile_v + kBlockN * kPitchV;
+  scalar* const tiles_dout = tiles_q + kStages * kTile;
+  scalar* const tiles_p = tiles_dout + kStages * kTileV;
+  scalar* const tiles_ds = tiles_p + kBuffers * kTileS;
+  RowStats* const stats = reinterpret_cast<RowStats*>(tiles_ds + kBuffers * kTileS);
+  const u32 copied = shared_address(stats + kStages * kBlockM);  // a barrier for every stage
+
+  const Arguments& forward = args.forward;
+  const KeyPlace place = place_of_keys(args, blockIdx.x % args.key_blocks);
+  if (place.batch < 0) return;
+  const Sequence& sequence = place.sequence;
+  const int group = forward.heads / forward.kv_heads, first_head = place.kv_head * group;
+  const QueryRange queries = visible_queries(forward, sequence, place.key, kBlockN);
+  const int first_tile = queries.first / kBlockM;
+  const int tiles = queries.end > queries.first ? ceil_div(queries.end, kBlockM) - first_tile : 0;
+  const int steps = tiles * group;
+
+  const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
+  const int query_warp = warp % kQueryWarps, key_warp = warp / kQueryWarps;
+  const int warp_row = key_warp * kWarpKeys, warp_query = query_warp * kWarpQueries;
+
+  const auto rows_from = [&](const scalar* tensor, const i64(&stride)[3], int first, int head, int row) {
+    return StridedRows{tensor + place.batch * stride[0] + (first + row) * stride[1] + head * stride[2], stride[1]};
+  };
+  const auto copy_keys = [&] {
+    const int rows = sequence.seqlen_k - place.key;
+    copy_tile<kBlockN, kHeadDim, kPitch>(
+        shared_address(tile_k),
+        rows_from(forward.k, forward.k_stride, sequence.first_k, place.kv_head, place.key), rows);
+    copy_tile<kBlockN, kHeadDimV, kPitchV>(
+        shared_address(tile_v),
+        rows_from(forward.v, forward.v_stride, sequence.first_k, place.kv_head, place.key), rows);
+  };
+  const auto copy_queries = [&](int step, int head, int tile) {
+    const int query = tile * kBlockM, stage = step % kStages, rows = sequence.seqlen_q - query;
+    copy_tile<kBlockM, kHeadDim, kPitch>(shared_address(tiles_q + stage * kTile),
+                                         rows_from(forward.q, forward.q_stride, sequence.first_q, head, query), rows);
+    copy_tile<kBlockM, kHeadDimV, kPitchV>(
+        shared_address(tiles_dout + stage * kTileV),
+        rows_from(args.dout, args.dout_stride, sequence.first_q, head, query), rows);
+    for (int i = threadIdx.x; i < kBlockM; i += kThreads) {
+      const RowStats* const row = args.stats + place.batch * args.row_stride[0] + head * args.row_stride[1] +
+                                  (sequence.first_q + query + i) * args.row_stride[2];
+      if (i < rows) {
+        copy_async<8>(shared_address(stats + stage * kBlockM + i), row, true);
+      } else {
+        stats[stage * kBlockM + i] = {-negative_infinity(), 0.0f};  // such a row has no probabilities
+      }
+    }
+    if constexpr (kBuffers == 2) {
+      arrive_copied(copied + 8 * stage);
+    } else {
+      commit_copies();
+    }
+  };
+
+  zero_padding<kBlockN, kHeadDim, kPitch>(tile_k);
+  zero_padding<kBlockN, kHeadDimV, kPitchV>(tile_v);
+  zero_padding<kStages * kBlockM, kHeadDim, kPitch>(tiles_q);
+  zero_padding<kStages * kBlockM, kHeadDimV, kPitchV>(tiles_dout);
+  if constexpr (kBuffers == 2) {
+    if (threadIdx.x < kStages) init_copy_barrier(copied + 8 * threadIdx.x, kThreads);
+    __syncthreads();
+  }
+  if (steps > 0) {
+    copy_keys();
+    copy_queries(0, first_head, first_tile);
+  }
+
+  const int own_column = query_warp * kColumns, own_column_v = query_warp * kColumnsV,
+            own_column_q = key_warp * kColumnsQ;
+  const int first_column = min(own_column, kHeadDim - kColumns),
+            first_column_v = min(own_column_v, kHeadDimV - kColumnsV),
+            first_column_q = min(own_column_q, kHeadDim - kColumnsQ);
+  const u32 k_lane = left_lane(tile_k, kPitch, warp_row), v_lane = left_lane(tile_v, kPitchV, warp_row);
+  float dk[kRowTiles][kColumns / 8][4] = {}, dv[kRowTiles][kColumnsV / 8][4] = {};
+  int head = first_head, tile = first_tile;
+
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    const int stage = step % kStages, buffer = step % kBuffers, query = tile * kBlockM;
+    const bool is_last = tile + 1 == first_tile + tiles;  // of the head
+    const int next_head = is_last ? head + 1 : head, next_tile = is_last ? first_tile : tile + 1;
+    const scalar* const tile_q = tiles_q + stage * kTile;
+    const scalar* const tile_dout = tiles_dout + stage * kTileV;
+    scalar* const tile_p = tiles_p + buffer * kTileS;
+    scalar* const tile_ds = tiles_ds + buffer * kTileS;
+    const RowStats* const warp_stats = stats + stage * kBlockM + warp_query;
+    if constexpr (kBuffers == 2) {
+      wait_copied(copied + 8 * stage, step / kStages % 2);
+    } else {
+      wait_copies<0>();
+      __syncthreads();
+    }
+
+    const auto add_to_dv = [&](const u32(&p)[kRowTiles][kScores / 2], int part) {
+      accumulate<kPitchV>(dv, p, summed_lane(tile_dout + part * kWarpQueries * kPitchV, kPitchV, first_column_v));
+    };
+    const auto add_to_dk = [&](const u32(&ds)[kRowTiles][kScores / 2], int part) {
+      accumulate<kPitch>(dk, ds, summed_lane(tile_q + part * kWarpQueries * kPitch, kPitch, first_column));
+    };
+    {
+      const bool whole = all_visible(forward, sequence, query + warp_query, kWarpQueries, place.key + warp_row,
+                                     kWarpKeys);
+      float p[kRowTiles][kScores], ds[kRowTiles][kScores];
+      u32 packed_p[kRowTiles][kScores / 2], packed_ds[kRowTiles][kScores / 2];
+      multiply<kSteps, kPitch>(p, k_lane, right_lane(tile_q + warp_query * kPitch, kPitch));
+#pragma unroll
+      for (int t = 0; t < kRowTiles; ++t) {
+        const ColumnPlace here{place.batch, head, query + warp_query, place.key + warp_row + 16 * t};
+        probabilities(p[t], packed_p[t], forward, sequence, here, warp_stats, whole);
+      }
+      multiply<kStepsV, kPitchV>(ds, v_lane, right_lane(tile_dout + warp_query * kPitchV, kPitchV));
+      add_to_dv(packed_p, query_warp);
+#pragma unroll
+      for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], forward, warp_stats);
+      pack(packed_ds, ds);
+      store_scores(tile_p + warp_row * kPitchS + warp_query, packed_p);
+      store_scores(tile_ds + warp_row * kPitchS + warp_query, packed_ds);
+      add_to_dk(packed_ds, query_warp);
+    }
+    // All of P and ds is there; and what was multiplied a tile ago is done with.
+    __syncthreads();
+    if (kStages == 2 && step + 1 < steps) copy_queries(step + 1, next_head, next_tile);
+
+    float* const sums = args.dq_sums + tile_of_sums(forward, place.batch, head, tile) * (kBlockM * kSumColumns);
+#pragma unroll
+    for (int first = 0; first < kColumnsQ; first += kColumnsAtOnce) {
+      constexpr int kTiles = kColumnsAtOnce / 8;
+      float dq[kQueryTiles][kTiles][4] = {};
+      multiply_gradients(dq, right_lane(tile_ds + warp_query, kPitchS),
+                         summed_lane(tile_k, kPitch, first_column_q + first));
+#pragma unroll
+      for (int t = 0; t < kQueryTiles; ++t) {
+#pragma unroll
+        for (int c = 0; c < kTiles; ++c) {
+          const int column = first_column_q + first + 8 * c;
+          if (column >= own_column_q)
+            add_to_sums(part_of_sums(sums, warp_query / 16 + t, column / 8), dq[t][c]);
+        }
+      }
+    }
+#pragma unroll
+    for (int other = 1; other < kQueryWarps; ++other) {
+      const int part = (query_warp + other) % kQueryWarps;
+      u32 packed[kRowTiles][kScores / 2];
+      load_scores(packed, left_lane(tile_p + part * kWarpQueries, kPitchS, warp_row));
+      add_to_dv(packed, part);
+      load_scores(packed, left_lane(tile_ds + part * kWarpQueries, kPitchS, warp_row));
+      add_to_dk(packed, part);
+    }
+    if (kStages == 1 && step + 1 < steps) {
+      __syncthreads();
+      copy_queries(step + 1, next_head, next_tile);
+    }
+    head = next_head;
+    tile = next_tile;
+  }
+
+  __syncthreads();  // k is done with
+  const int rows = sequence.seqlen_k - place.key - warp_row;
+  const auto target = [&](scalar* tensor, const i64(&stride)[3], int column) {
+    return tensor + place.batch * stride[0] + (sequence.first_k + place.key + warp_row) * stride[1] +
+           place.kv_head * stride[2] + column;
+  };
+  store_rows<kPitch>(dk, forward.scale, tile_k + warp_row * kPitch + first_column,
+                     target(args.dk, args.dk_stride, first_column), args.dk_stride[1], rows,
+                     own_column - first_column);
+  store_rows<kPitchV>(dv, kDropout ? forward.keep_scale : 1.0f, tile_v + warp_row * kPitchV + first_column_v,
+                      target(args.dv, args.dv_stride, first_column_v), args.dv_stride[1], rows,
+                      own_column_v - first_column_v);
+}
