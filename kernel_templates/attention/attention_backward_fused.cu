@@ -46,12 +46,14 @@ static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "rows are copied and multiplied in groups of 8 elements");
 static_assert(kWarps % kQueryWarps == 0 && kBlockN % (16 * (kWarps / kQueryWarps)) == 0,
               "every warp owns whole tiles of 16 keys");
+static_assert(kBlockM <= 32 * kWarps, "a thread copies the statistics of one query");
 static_assert(kBlockM % (16 * kQueryWarps) == 0, "dropout draws its bytes for 16 queries at a time");
 static_assert(kBuffers == 1 || kStages == 2, "warps that are ahead need the next tile of queries");
 
 using namespace device;
 
 constexpr bool kPaged = false, kProbabilities = false;
+constexpr bool kBiasTiles = false, kDeterministic = false;  // of the bias; of dq
 constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kKeyWarps = kWarps / kQueryWarps;
@@ -59,8 +61,8 @@ constexpr int kWarpKeys = kBlockN / kKeyWarps, kWarpQueries = kBlockM / kQueryWa
 constexpr int kRowTiles = kWarpKeys / 16, kQueryTiles = kWarpQueries / 16;
 constexpr int kScores = kWarpQueries / 2;  // that a lane holds of 16 keys
 // What changes of scores need of registers is little where few scores are changed at a time.
-constexpr int kScoresAtOnce =
-    kSoftcap || kAlibi || kDropout || kSignedScale || device::is_given<bias_scalar> ? 8 : kScores;
+constexpr bool kFewAtOnce = kSoftcap || kAlibi || kDropout || kSignedScale || device::is_given<bias_scalar>;
+constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
 
 // A warp's columns of dk, dv and dq. Where they do not divide evenly the last warps compute some of others', too.
@@ -85,6 +87,7 @@ constexpr int kTile = kBlockM * kPitch, kTileV = kBlockM * kPitchV, kTileS = kBl
 //% include "attention/packed_blocks.cuh"
 //% include "attention/tiles.cuh"
 //% include "attention/products_portable.cuh"
+//% include "attention/bias_tile.cuh"
 //% include "attention/backward_columns.cuh"
 //% include "attention/key_place.cuh"
 //% include "attention/dq_sums.cuh"
@@ -92,13 +95,18 @@ constexpr int kTile = kBlockM * kPitch, kTileV = kBlockM * kPitchV, kTileS = kBl
 // A warp's P or ds, its keys by its queries, to and from a tile of all keys by all queries. `first` is the warp's first
 // element of it.
 __device__ __forceinline__ void store_scores(scalar* first, const u32 (&packed)[kRowTiles][kScores / 2]) {
-  const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
+#if __CUDA_ARCH__ >= 900
+#pragma unroll
+    for (int step = 0; step < kWarpQueries / 16; ++step)
+      store_matrices(left_lane(first, kPitchS, 16 * t) + 2 * 16 * step, packed[t] + 4 * step);
+#else
 #pragma unroll
     for (int i = 0; i < kScores / 2; ++i)
-      *reinterpret_cast<u32*>(first + (16 * t + i % 2 * 8 + lane / 4) * kPitchS + i / 2 * 8 + lane % 4 * 2) =
-          packed[t][i];
+      *reinterpret_cast<u32*>(first + (16 * t + i % 2 * 8 + threadIdx.x % 32 / 4) * kPitchS + i / 2 * 8 +
+                              threadIdx.x % 4 * 2) = packed[t][i];
+#endif
   }
 }
 __device__ __forceinline__ void load_scores(u32 (&packed)[kRowTiles][kScores / 2], u32 lane_address) {
@@ -109,6 +117,12 @@ __device__ __forceinline__ void load_scores(u32 (&packed)[kRowTiles][kScores / 2
       load_matrix_x4(reinterpret_cast<u32(&)[4]>(packed[t][4 * step]),
                      lane_address + 2 * (16 * t * kPitchS + 16 * step));
   }
+}
+
+// The first of a warp's kOwn columns of kAll: not its own where they would reach beyond the last.
+template <int kAll, int kOwn, int kWarps>
+__device__ __forceinline__ int first_of(int own) {
+  return kOwn * kWarps == kAll ? own : min(own, kAll - kOwn);
 }
 
 // dq = ds k, the warp's queries and 8 * kTiles columns.
@@ -153,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const u32 copied = shared_address(stats + kStages * kBlockM);  // a barrier for every stage
 
   const Arguments& forward = args.forward;
-  const KeyPlace place = place_of_keys(args, blockIdx.x % args.key_blocks);
+  const KeyPlace place = place_of_keys(args);
   if (place.batch < 0) return;
   const Sequence& sequence = place.sequence;
   const int group = forward.heads / forward.kv_heads, first_head = place.kv_head * group;
@@ -178,23 +192,33 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         shared_address(tile_v),
         rows_from(forward.v, forward.v_stride, sequence.first_k, place.kv_head, place.key), rows);
   };
-  const auto copy_queries = [&](int step, int head, int tile) {
-    const int query = tile * kBlockM, stage = step % kStages, rows = sequence.seqlen_q - query;
-    copy_tile<kBlockM, kHeadDim, kPitch>(shared_address(tiles_q + stage * kTile),
-                                         rows_from(forward.q, forward.q_stride, sequence.first_q, head, query), rows);
-    copy_tile<kBlockM, kHeadDimV, kPitchV>(
-        shared_address(tiles_dout + stage * kTileV),
-        rows_from(args.dout, args.dout_stride, sequence.first_q, head, query), rows);
-    for (int i = threadIdx.x; i < kBlockM; i += kThreads) {
-      const RowStats* const row = args.stats + place.batch * args.row_stride[0] + head * args.row_stride[1] +
-                                  (sequence.first_q + query + i) * args.row_stride[2];
-      if (i < rows) {
-        copy_async<8>(shared_address(stats + stage * kBlockM + i), row, true);
+
+  // The next tile of q, dout and the statistics.
+  StridedRows next_q, next_dout;
+  const RowStats* next_stats;
+  const auto start_head = [&](int head) {
+    const int first = anew(first_tile) * kBlockM;  // what is needed once a head stays in no register
+    next_q = rows_from(forward.q, forward.q_stride, sequence.first_q, head, first);
+    next_dout = rows_from(args.dout, args.dout_stride, sequence.first_q, head, first);
+    next_stats = args.stats + place.batch * args.row_stride[0] + head * args.row_stride[1] +
+                 (sequence.first_q + first) * args.row_stride[2];
+  };
+  const auto copy_queries = [&](int stage, int rows) {
+    const int thread = anew(threadIdx.x);
+    copy_tile<kBlockM, kHeadDim, kPitch>(shared_address(tiles_q + stage * kTile), next_q, rows);
+    copy_tile<kBlockM, kHeadDimV, kPitchV>(shared_address(tiles_dout + stage * kTileV), next_dout, rows);
+    if (thread < kBlockM) {
+      RowStats* const dst = stats + stage * kBlockM + thread;
+      if (thread < rows) {
+        copy_async<8>(shared_address(dst), next_stats + thread * args.row_stride[2], true);
       } else {
-        stats[stage * kBlockM + i] = {-negative_infinity(), 0.0f};  // such a row has no probabilities
+        *dst = {-negative_infinity(), 0.0f};  // such a row has no probabilities
       }
     }
-    if constexpr (kBuffers == 2) {
+    next_q.advance(kBlockM);
+    next_dout.advance(kBlockM);
+    next_stats += kBlockM * args.row_stride[2];
+    if constexpr (kStages == 2) {
       arrive_copied(copied + 8 * stage);
     } else {
       commit_copies();
@@ -205,36 +229,42 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   zero_padding<kBlockN, kHeadDimV, kPitchV>(tile_v);
   zero_padding<kStages * kBlockM, kHeadDim, kPitch>(tiles_q);
   zero_padding<kStages * kBlockM, kHeadDimV, kPitchV>(tiles_dout);
-  if constexpr (kBuffers == 2) {
+  if constexpr (kStages == 2) {
     if (threadIdx.x < kStages) init_copy_barrier(copied + 8 * threadIdx.x, kThreads);
     __syncthreads();
   }
   if (steps > 0) {
     copy_keys();
-    copy_queries(0, first_head, first_tile);
+    start_head(first_head);
+    copy_queries(0, sequence.seqlen_q - first_tile * kBlockM);
   }
 
   const int own_column = query_warp * kColumns, own_column_v = query_warp * kColumnsV,
             own_column_q = key_warp * kColumnsQ;
-  const int first_column = min(own_column, kHeadDim - kColumns),
-            first_column_v = min(own_column_v, kHeadDimV - kColumnsV),
-            first_column_q = min(own_column_q, kHeadDim - kColumnsQ);
+  const int first_column = first_of<kHeadDim, kColumns, kQueryWarps>(own_column),
+            first_column_v = first_of<kHeadDimV, kColumnsV, kQueryWarps>(own_column_v),
+            first_column_q = first_of<kHeadDim, kColumnsQ, kKeyWarps>(own_column_q);
   const u32 k_lane = left_lane(tile_k, kPitch, warp_row), v_lane = left_lane(tile_v, kPitchV, warp_row);
   float dk[kRowTiles][kColumns / 8][4] = {}, dv[kRowTiles][kColumnsV / 8][4] = {};
+  const auto sums_of = [&](int head) {
+    return args.dq_sums + tile_of_sums(forward, place.batch, head, anew(first_tile)) * (kBlockM * kSumColumns);
+  };
+  float* sums = sums_of(first_head);
   int head = first_head, tile = first_tile;
 
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     const int stage = step % kStages, buffer = step % kBuffers, query = tile * kBlockM;
     const bool is_last = tile + 1 == first_tile + tiles;  // of the head
-    const int next_head = is_last ? head + 1 : head, next_tile = is_last ? first_tile : tile + 1;
+    const int next_tile = is_last ? first_tile : tile + 1;
+    if (is_last) start_head(head + 1);
     const scalar* const tile_q = tiles_q + stage * kTile;
     const scalar* const tile_dout = tiles_dout + stage * kTileV;
     scalar* const tile_p = tiles_p + buffer * kTileS;
     scalar* const tile_ds = tiles_ds + buffer * kTileS;
     const RowStats* const warp_stats = stats + stage * kBlockM + warp_query;
-    if constexpr (kBuffers == 2) {
-      wait_copied(copied + 8 * stage, step / kStages % 2);
+    if constexpr (kStages == 2) {
+      wait_copied(copied + 8 * stage, step / 2 % 2);
     } else {
       wait_copies<0>();
       __syncthreads();
@@ -251,38 +281,62 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
                                      kWarpKeys);
       float p[kRowTiles][kScores], ds[kRowTiles][kScores];
       u32 packed_p[kRowTiles][kScores / 2], packed_ds[kRowTiles][kScores / 2];
-      multiply<kSteps, kPitch>(p, k_lane, right_lane(tile_q + warp_query * kPitch, kPitch));
+      const u32 q_lane = right_lane(tile_q + warp_query * kPitch, kPitch),
+                dout_lane = right_lane(tile_dout + warp_query * kPitchV, kPitchV);
+      multiply<kSteps, kPitch>(p, k_lane, q_lane);
+      if constexpr (kFewAtOnce) {
+        // Of a few scores at a time all that is needed: then little is needed at a time.
+        multiply<kStepsV, kPitchV>(ds, v_lane, dout_lane);
 #pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-        const ColumnPlace here{place.batch, head, query + warp_query, place.key + warp_row + 16 * t};
-        probabilities(p[t], packed_p[t], forward, sequence, here, warp_stats, whole);
+        for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+          for (int first = 0; first < kScores; first += 8) {
+            const ColumnPlace here{place.batch, head, query + warp_query + 2 * first, place.key + warp_row + 16 * t};
+            auto& some_p = reinterpret_cast<float(&)[8]>(p[t][first]);
+            auto& some_ds = reinterpret_cast<float(&)[8]>(ds[t][first]);
+            probabilities(some_p, reinterpret_cast<u32(&)[4]>(packed_p[t][first / 2]), forward, sequence, here,
+                          warp_stats + 2 * first, whole);
+            score_gradients(some_ds, some_p, forward, warp_stats + 2 * first);
+#pragma unroll
+            for (int i = 0; i < 4; ++i)
+              packed_ds[t][first / 2 + i] = device::pack<scalar>(some_ds[2 * i], some_ds[2 * i + 1]);
+          }
+        }
+        add_to_dv(packed_p, query_warp);
+      } else {
+#pragma unroll
+        for (int t = 0; t < kRowTiles; ++t) {
+          const ColumnPlace here{place.batch, head, query + warp_query, place.key + warp_row + 16 * t};
+          probabilities(p[t], packed_p[t], forward, sequence, here, warp_stats, whole);
+        }
+        multiply<kStepsV, kPitchV>(ds, v_lane, dout_lane);
+        add_to_dv(packed_p, query_warp);
+#pragma unroll
+        for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], forward, warp_stats);
+        pack(packed_ds, ds);
       }
-      multiply<kStepsV, kPitchV>(ds, v_lane, right_lane(tile_dout + warp_query * kPitchV, kPitchV));
-      add_to_dv(packed_p, query_warp);
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) score_gradients(ds[t], p[t], forward, warp_stats);
-      pack(packed_ds, ds);
+      if (kStages == 2 && kBuffers == 1) __syncthreads();  // what was multiplied a tile ago is done with
       store_scores(tile_p + warp_row * kPitchS + warp_query, packed_p);
       store_scores(tile_ds + warp_row * kPitchS + warp_query, packed_ds);
       add_to_dk(packed_ds, query_warp);
     }
     // All of P and ds is there; and what was multiplied a tile ago is done with.
     __syncthreads();
-    if (kStages == 2 && step + 1 < steps) copy_queries(step + 1, next_head, next_tile);
 
-    float* const sums = args.dq_sums + tile_of_sums(forward, place.batch, head, tile) * (kBlockM * kSumColumns);
 #pragma unroll
     for (int first = 0; first < kColumnsQ; first += kColumnsAtOnce) {
       constexpr int kTiles = kColumnsAtOnce / 8;
       float dq[kQueryTiles][kTiles][4] = {};
       multiply_gradients(dq, right_lane(tile_ds + warp_query, kPitchS),
                          summed_lane(tile_k, kPitch, first_column_q + first));
+      if (kStages == 2 && first == 0)
+        copy_queries(1 - stage, step + 1 < steps ? sequence.seqlen_q - next_tile * kBlockM : 0);
 #pragma unroll
       for (int t = 0; t < kQueryTiles; ++t) {
 #pragma unroll
         for (int c = 0; c < kTiles; ++c) {
           const int column = first_column_q + first + 8 * c;
-          if (column >= own_column_q)
+          if (kColumnsQ * kKeyWarps == kHeadDim || column >= own_column_q)
             add_to_sums(part_of_sums(sums, warp_query / 16 + t, column / 8), dq[t][c]);
         }
       }
@@ -298,17 +352,20 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     }
     if (kStages == 1 && step + 1 < steps) {
       __syncthreads();
-      copy_queries(step + 1, next_head, next_tile);
+      copy_queries(0, sequence.seqlen_q - next_tile * kBlockM);
     }
-    head = next_head;
+    sums += kBlockM * kSumColumns;
+    if (is_last) sums = sums_of(++head);
     tile = next_tile;
   }
 
+  if (kStages == 2 && steps > 0) wait_copied(copied + 8 * (steps % 2), steps / 2 % 2);  // for no tile, after the last
   __syncthreads();  // k is done with
-  const int rows = sequence.seqlen_k - place.key - warp_row;
+  const KeyPlace here = place_of_keys(args);
+  const int rows = here.sequence.seqlen_k - here.key - warp_row;
   const auto target = [&](scalar* tensor, const i64(&stride)[3], int column) {
-    return tensor + place.batch * stride[0] + (sequence.first_k + place.key + warp_row) * stride[1] +
-           place.kv_head * stride[2] + column;
+    return tensor + here.batch * stride[0] + (here.sequence.first_k + here.key + warp_row) * stride[1] +
+           here.kv_head * stride[2] + column;
   };
   store_rows<kPitch>(dk, forward.scale, tile_k + warp_row * kPitch + first_column,
                      target(args.dk, args.dk_stride, first_column), args.dk_stride[1], rows,

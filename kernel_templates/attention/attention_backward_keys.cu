@@ -85,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   RowStats* const stats = reinterpret_cast<RowStats*>(tiles_dout + kStages * kTileV);
 
   const Arguments& forward = args.forward;
-  const KeyPlace place = place_of_keys(args, blockIdx.x, false);
+  const KeyPlace place = place_of_keys(args);
   if (place.batch < 0) return;
   const Sequence& sequence = place.sequence;
   const int group = forward.heads / forward.kv_heads, first_head = place.kv_head * group;

@@ -9,6 +9,13 @@ struct KeyPlace {
   Sequence sequence;
 };
 
+// This block's index. Read anew, it takes no register in between.
+__device__ __forceinline__ int block_index() {
+  int block;
+  asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(block));
+  return block;
+}
+
 // The block of a head's args.key_blocks that this is, and the column that it is in: a head and a part, of all
 // sequences or of one. The first keys of a causal sequence are seen by most queries, so their blocks start first;
 // columns are visited in sections, of which all first blocks come before all second ones: else the last columns'
@@ -16,20 +23,20 @@ struct KeyPlace {
 struct KeyColumn {
   int column, block;
 };
-__device__ __forceinline__ KeyColumn column_of_block(const BackwardArguments& args, int index) {
+__device__ __forceinline__ KeyColumn key_column(const BackwardArguments& args) {
   constexpr int kSection = kCausal || kDeterministic ? 2 : 1;
   const Arguments& forward = args.forward;
   const bool packed = kVarlen && forward.cu_seqlens_k != nullptr;
-  const int columns = forward.kv_heads * kParts * (packed ? 1 : forward.batch);
+  const int columns = forward.kv_heads * kParts * (packed ? 1 : forward.batch), index = block_index();
   const int first = index / (kSection * args.key_blocks) * kSection, width = min(kSection, columns - first);
   const int local = index - first * args.key_blocks;
   return {first + local % width, local / width};
 }
 
 // `later_first`: the last keys start first.
-__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, int index, bool later_first) {
+__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, bool later_first = false) {
   const Arguments& forward = args.forward;
-  auto [column, block] = column_of_block(args, index);
+  auto [column, block] = key_column(args);
   if (later_first) block = args.key_blocks - 1 - block;
   const int columns = forward.kv_heads * kParts;
   KeyPlace place;

@@ -41,7 +41,7 @@ class Steps {
 
 // The keys of this block, computed where it is called.
 __device__ __forceinline__ KeyPlace place_of_block(const BackwardArguments& args) {
-  return place_of_keys(args, anew(static_cast<int>(blockIdx.x)), kDeterministic);
+  return place_of_keys(args, kDeterministic);
 }
 
 // What a block does; without keys it has no steps.
