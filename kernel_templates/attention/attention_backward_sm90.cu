@@ -8,8 +8,9 @@
 // computed transposed, keys by queries. Two consumer warpgroups own 64 keys each: P and ds go from one
 // product to the next in registers; ds also goes through shared memory to the product with k, which follows
 // one tile later, and from there by bulk reductions to dq_sums. While one warpgroup computes P and ds the
-// other has the tensor cores. Where that takes too many registers both own the same 64 keys and half of the
-// columns each, and exchange P and ds through shared memory. dk and dv have the same bits in every
+// other has the tensor cores. Beyond 128 columns ds also comes to its product with q from shared memory, and
+// dq_sums are added to from registers. Where that takes too many registers both own the same 64 keys and half of
+// the columns each, and exchange P and ds through shared memory. dk and dv have the same bits in every
 // repetition, dq_sums if kDeterministic. sm_90a only. Sums are f32; P and ds are rounded to scalar. Shah et
 // al. 2024, arXiv:2407.08608.
 
@@ -66,6 +67,8 @@ constexpr bool kOwnsColumns = kBlockN == 64;  // a warpgroup; else it owns keys
 constexpr int kMostColumns = kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;
 // Whoever owns keys has all columns of dk and dv, and beyond 64 of them needs most registers.
 constexpr bool kWideKeys = !kOwnsColumns && kMostColumns > 64;
+constexpr bool kWidestKeys = !kOwnsColumns && kMostColumns > 128;
+constexpr bool kAddsFromRegisters = kOwnsColumns || kWidestKeys;  // to dq
 constexpr int kProducerRegisters = kWideKeys ? 24 : 40, kConsumerRegisters = kWideKeys ? 240 : 232;
 
 // Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies
@@ -91,8 +94,9 @@ constexpr int kScores = kScoreQueries / 2;                           // that a t
 constexpr int kSumBytes = 4 * 64 * kQueryColumns;                    // of one warpgroup
 constexpr int kStatsBytes = 8 * kBlockM;
 
-// A tile of the bias, queries by keys, comes with its queries where shared memory has room for it.
-constexpr bool kBiasTiles = kBiasMap && (!kOwnsColumns || kHeadDim + kHeadDimV <= 416);
+// A tile of the bias, queries by keys, comes with its queries where shared memory and registers have room for it.
+constexpr bool kBiasTiles =
+    kBiasMap && (kOwnsColumns ? kHeadDim + kHeadDimV <= 416 : !(kWidestKeys && kVarlen));
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
 //% include "attention/arguments.cuh"
@@ -105,7 +109,8 @@ constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
 // How many of its scores a thread turns into probabilities at a time: a few take fewer registers, but longer.
 constexpr bool kFewAtOnce =
-    kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias : kDropout && (kSoftcap || kAlibi || kBias));
+    kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias || (kWidestKeys && kChunk)
+                                    : kDropout && (kSoftcap || kAlibi || kBias));
 constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 
 //% include "attention/bias_tile.cuh"
@@ -182,7 +187,12 @@ class ResultRows {
   int row_;
 };
 
-//% if BLOCK_N == 128
+//% if BLOCK_N == 64 || max(HEAD_DIM, HEAD_DIM_V) > 128
+//% include "attention/dq_part_sm90.cuh"
+//% end
+//% if BLOCK_N == 128 && max(HEAD_DIM, HEAD_DIM_V) > 128
+//% include "attention/consumer_wide_keys_sm90.cuh"
+//% elif BLOCK_N == 128
 //% include "attention/consumer_keys_sm90.cuh"
 //% else
 //% include "attention/consumer_columns_sm90.cuh"
@@ -206,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
     release_registers<kProducerRegisters>();
     const auto [place, steps] = work();
     if (threadIdx.x == 0) copy_tiles(params, shared, place, steps);
-    if (!kOwnsColumns && warp == 1) add_sums(params, shared, place, steps);
+    if (!kAddsFromRegisters && warp == 1) add_sums(params, shared, place, steps);
     if (warp == 2) copy_stats(params, shared, place, steps);
     if (kBiasTiles && threadIdx.x == 96) copy_bias(params, shared, place, steps);
   } else {

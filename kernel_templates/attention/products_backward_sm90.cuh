@@ -7,7 +7,7 @@
 // its size, the columns of one of the products. kTransposedA, kTransposedB: the rows of that operand are
 // summed over, else its columns.
 //% for n in 1..33
-//% if n == BLOCK_M * BLOCK_N / 1024 || n == (HEAD_DIM + 31) / 32 * BLOCK_M / 32 || BLOCK_N == 64 && n == (HEAD_DIM_V + 31) / 32 * 2
+//% if n == BLOCK_M * BLOCK_N / 1024 || n == (HEAD_DIM + 31) / 32 * BLOCK_M / 32 || BLOCK_N == 64 && n == (HEAD_DIM_V + 31) / 32 * 2 || BLOCK_N == 128 && max(HEAD_DIM, HEAD_DIM_V) > 128 && n == (HEAD_DIM + 31) / 32 * 4
 template <bool kTransposedA, bool kTransposedB, int kSwizzleA, int kSwizzleB>
 __device__ __forceinline__ void multiply_step(float (&d)[${4 * n}], u32 a, u32 b, int accumulate) {
   asm volatile(
@@ -94,7 +94,8 @@ __device__ __forceinline__ void accumulate(float (&d)[N], u32 (&a)[kScores / 2],
     accumulate_step<kSwizzle>(d, &a[4 * step], first + ((step * 16 * kSwizzle) >> 4));
   wgmma_commit();
 }
-//% else
+//% end
+//% if BLOCK_N == 64 || max(HEAD_DIM, HEAD_DIM_V) > 128
 // The same with a in shared memory.
 template <int kSwizzle, int N>
 __device__ __forceinline__ void accumulate_scores(float (&d)[N], u32 a, u32 b) {
@@ -123,7 +124,8 @@ __device__ __forceinline__ void multiply_gradients(float (&dq)[kQueryColumns / 2
 }
 
 // The accumulator's layout is that of the left operand: rounding is all there is to do.
-__device__ __forceinline__ void pack(u32 (&packed)[kScores / 2], const float (&x)[kScores]) {
+template <int N>
+__device__ __forceinline__ void pack(u32 (&packed)[N / 2], const float (&x)[N]) {
 #pragma unroll
-  for (int i = 0; i < kScores / 2; ++i) packed[i] = device::pack<scalar>(x[2 * i], x[2 * i + 1]);
+  for (int i = 0; i < N / 2; ++i) packed[i] = device::pack<scalar>(x[2 * i], x[2 * i + 1]);
 }

@@ -4,7 +4,7 @@
 
 // Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that
 // adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there
-// is one turn for both, and no such warp.
+// is one turn for both, and where they own more than 128 a turn is a warpgroup's own; neither has such a warp.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;
@@ -15,7 +15,7 @@ struct Shared {
                        kGradients = kDouts + kStages * kDoutBytes,
                        kBias = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
                        kSums = kBias + kStages * kBiasBytes,
-                       kStats = kSums + (kOwnsColumns ? 0 : kConsumers * kSumBytes),
+                       kStats = kSums + (kAddsFromRegisters ? 0 : kConsumers * kSumBytes),
                        kBarriers = kStats + kStages * kStatsBytes;
 
   unsigned char* memory;  // a multiple of 1024, as the swizzle asks for

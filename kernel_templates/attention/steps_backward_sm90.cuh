@@ -26,6 +26,15 @@ class Steps {
   __device__ __forceinline__ int tile() const { return tile_; }
   __device__ __forceinline__ int query() const { return tile_ * kBlockM; }
 
+  // Of the step before this one, which is not the first.
+  struct Before {
+    int head, tile;
+  };
+  __device__ __forceinline__ Before before() const {
+    if (tile_ == tiles_.first) return {head_ - 1, tiles_.first + tiles_.count - 1};
+    return {head_, tile_ - 1};
+  }
+
   __device__ __forceinline__ void advance() {
     --left_;
     if (++tile_ == tiles_.first + tiles_.count) {

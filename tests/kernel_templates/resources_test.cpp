@@ -208,6 +208,13 @@ std::vector<Values> problems_of(const std::string& kernel) {
                       {"VARLEN", true},
                       {"SOFTCAP", true}}),
             backward("f16", 192, 128, {{"CAUSAL", true}}),
+            backward("bf16", 192, 128, ordered),
+            backward("bf16", 192, 128,
+                     {{"SOFTCAP", true}, {"CAUSAL", true}, {"VARLEN", true}, {"DETERMINISTIC", true}}),
+            backward("f16", 192, 128, {{"DROPOUT", true}, {"CAUSAL", true}, {"VARLEN", true}}),
+            backward("bf16", 192, 128, {{"BIAS", std::string("f32")}, {"WINDOW", true}}),
+            backward("bf16", 160, 160, {{"ALIBI", true}, {"CHUNK", true}, {"VARLEN", true}}),
+            backward("bf16", 192, 128, all),
             backward("bf16", 256, 256, all)};
   }
   if (kernel == "attention_backward_dq") {

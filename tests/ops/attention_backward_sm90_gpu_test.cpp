@@ -69,8 +69,19 @@ TEST_CASE("attention_backward: what the tensor memory accelerator can copy goes 
 TEST_CASE("attention_backward: features without gradients of their own", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   std::vector<AttentionBackwardCase> cases;
-  for (const std::int64_t head_dim : {64, 128}) {
+  for (const std::int64_t head_dim : {64, 128, 160}) {
     for (const AttentionCase& c : varied(head_dim)) cases.push_back({.forward = c});
+  }
+  // The schedule for more than 128 channels takes these one by one, if values have no more.
+  for (const bool causal : {false, true}) {
+    std::vector<AttentionCase> wide(4, small(200, 300, 192, causal));
+    wide[1].shape.softcap = 20;
+    wide[2].shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
+    wide[3].bias.given = true;
+    for (AttentionCase& c : wide) {
+      c.shape.head_dim_v = 128;
+      cases.push_back({.forward = c});
+    }
   }
   check_gradients(shared_runtime(), cases);
 }
@@ -112,7 +123,7 @@ TEST_CASE("attention_backward: a bias with a row for every query comes by tensor
 TEST_CASE("attention_backward: deterministic calls give the same bits, and the right ones",
           "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
-  for (const std::int64_t head_dim : {64, 192}) {
+  for (const std::int64_t head_dim : {64, 160, 192}) {
     for (const AttentionCase& c : varied(head_dim)) {
       AttentionBackwardCall call({.forward = c, .deterministic = true});
       INFO(c.print());
@@ -131,7 +142,8 @@ TEST_CASE("attention_backward: deterministic calls give the same bits, and the r
 
 TEST_CASE("attention_backward: schedules of the kernel that is chosen compute the same", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
-  for (const std::int64_t head_dim : {40, 64, 128, -40, -64, -128, -192}) {  // negative: of the portable kernel
+  for (const std::int64_t head_dim :
+       {40, 64, 128, 160, -40, -64, -128, -192}) {  // negative: of the portable kernel
     AttentionBackwardCase c{.forward = small(200, 150, std::abs(head_dim), true)};
     c.forward.portable = head_dim < 0;
     AttentionBackwardCall call(c);
