@@ -69,7 +69,6 @@ constexpr int kMostColumns = kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;
 constexpr bool kWideKeys = !kOwnsColumns && kMostColumns > 64;
 constexpr bool kWidestKeys = !kOwnsColumns && kMostColumns > 128;
 constexpr bool kAddsFromRegisters = kOwnsColumns || kWidestKeys;  // to dq
-constexpr int kProducerRegisters = kWideKeys ? 24 : 40, kConsumerRegisters = kWideKeys ? 240 : 232;
 
 // Columns of tiles in shared memory; those beyond the tensors' are zeros. A warpgroup multiplies
 // kQueryColumns of k, which must be whole panels.
@@ -99,6 +98,10 @@ constexpr bool kBiasTiles =
     kBiasMap && (kOwnsColumns ? kHeadDim + kHeadDimV <= 416 : !(kWidestKeys && kVarlen));
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
+// Registers that producers leave to consumers where these need most; a bias takes some of both.
+constexpr bool kFewProducers = kWidestKeys || (kWideKeys && !(kBiasTiles && !(kChunk && kSoftcap)));
+constexpr int kProducerRegisters = kFewProducers ? 24 : 40, kConsumerRegisters = kFewProducers ? 240 : 232;
+
 //% include "attention/arguments.cuh"
 //% include "attention/backward_arguments.cuh"
 //% include "attention/visibility.cuh"
@@ -110,7 +113,7 @@ constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 // How many of its scores a thread turns into probabilities at a time: a few take fewer registers, but longer.
 constexpr bool kFewAtOnce =
     kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias || (kWidestKeys && kChunk)
-                                    : kDropout && (kSoftcap || kAlibi || kBias));
+                                    : kBiasTiles || (kDropout && (kSoftcap || kAlibi || kBias)));
 constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
 
 //% include "attention/bias_tile.cuh"
@@ -211,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   __syncthreads();
   // What is known by now takes registers of all warpgroups. Where those are scarce each finds it out for itself.
   const Work known = work_of_block(args);
-  const auto work = [&] { return kWideKeys ? work_of_block(args) : known; };
+  const auto work = [&] { return kWideKeys || kBiasTiles ? work_of_block(args) : known; };
   if (warpgroup == 0) {
     release_registers<kProducerRegisters>();
     const auto [place, steps] = work();
