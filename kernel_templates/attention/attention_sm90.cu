@@ -40,7 +40,7 @@ constexpr bool kPaged = ${PAGED};                  // keys and values are reache
 constexpr int kPackedHeads = ${PACKED_HEADS};   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = ${SIGNED_SCALE};  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = ${HAS_LSE};
-constexpr bool kBounded = ${BOUNDED};  // scores lie between -64 and 64: the softmax needs no running maximum
+constexpr bool kBounded = ${BOUNDED};  // a softcap keeps scores between -64 and 64
 constexpr bool kShort = ${SHORT};  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.

@@ -121,6 +121,8 @@ std::vector<Values> problems_of(const std::string& kernel) {
             sm90("bf16", 128, 128, paged),
             sm90("bf16", 256, 256, paged),
             sm90("bf16", 128, 128, {{"WINDOW", true}, {"SOFTCAP", true}}),
+            sm90("bf16", 128, 128, {{"SOFTCAP", true}, {"BOUNDED", true}}),
+            sm90("bf16", 256, 256, merged(paged, {{"SOFTCAP", true}, {"BOUNDED", true}, {"DROPOUT", true}})),
             sm90("bf16", 128, 128, {{"DROPOUT", true}, {"CAUSAL", true}}),
             sm90("f16", 256, 256, {{"DROPOUT", true}, {"ALIBI", true}}),
             sm90("bf16", 192, 192, {{"BIAS", std::string("f32")}, {"CAUSAL", true}}),

@@ -510,7 +510,7 @@ constexpr bool kPaged = false;                  // keys and values are reached t
 constexpr int kPackedHeads = 1;   // tile row r is query r / kPackedHeads, head r % kPackedHeads
 constexpr bool kSignedScale = false;  // the scale may be less than 1e-20: zero or negative
 constexpr bool kHasLse = true;
-constexpr bool kBounded = false;  // scores lie between -64 and 64: the softmax needs no running maximum
+constexpr bool kBounded = false;  // a softcap keeps scores between -64 and 64
 constexpr bool kShort = false;  // sequences have few queries: only a hint for the schedule
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
