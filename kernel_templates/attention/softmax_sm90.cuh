@@ -18,10 +18,13 @@ struct Softmax {
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
     constexpr bool kRaises = kFirst || !kBounded;
-    if constexpr (kRaises) raise<kFirst>(scores);
     float offset[2];
+    if constexpr (kRaises) {
+      raise<kFirst>(scores, offset);
+    } else {
 #pragma unroll
-    for (int r = 0; r < 2; ++r) offset[r] = -finite(maximum[r]) * scale;
+      for (int r = 0; r < 2; ++r) offset[r] = -maximum[r] * scale;
+    }
     float added[4] = {};
 #pragma unroll
     for (int j = 0; j < kBlockN / 8; ++j) {
@@ -40,13 +43,9 @@ struct Softmax {
     }
   }
 
-  __device__ __forceinline__ static float finite(float maximum) {
-    return !kBounded && maximum == negative_infinity() ? 0.0f : maximum;
-  }
-
-  // Raises the maxima to those of the scores.
+  // Raises the maxima to those of the scores; offset = -maximum in powers of two.
   template <bool kFirst>
-  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2]) {
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], float (&offset)[2]) {
     float raised[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
@@ -58,10 +57,12 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
-      // Scores lie between -1 and 1: those to come become at most 2^scale, of which scale is at most 93.
-      if constexpr (kBounded) row = fmaxf(row, 0.0f);
-      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite(row)) * scale);
+      // Scores lie between -1 and 1: those to come become at most 2^100, whose sums with values are finite.
+      if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(100.0f, scale), -1.0f));
+      const float finite = row == negative_infinity() ? 0.0f : row;
+      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
       maximum[r] = row;
+      offset[r] = -finite * scale;
     }
   }
 

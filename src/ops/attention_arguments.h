@@ -37,7 +37,7 @@ struct AttentionArguments {
   int keep_threshold;
   float keep_scale;
   float scale, softcap, empty_lse;
-  float capping;  ///< scale / softcap; 0 without a softcap.
+  float capping;   ///< scale / softcap; 0 without a softcap.
   int row_blocks;  ///< Left to the launch.
 };
 

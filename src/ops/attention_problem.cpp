@@ -62,7 +62,8 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.has_lse = lse.given();
   problem.sm90 = !args.portable && arguments.seqlen_k > 0 && problem.alignment == 16 &&
                  has_tensor_maps(views) && (!problem.paged || pages_fit(problem, arguments.page_size));
-  constexpr float kMostBounded = 64;  // 2^(64 log2(e)) leaves room for sums in f32, and bf16 has the same range
+  constexpr float kMostBounded =
+      64;  // 2^(64 log2(e)) leaves room for sums in f32, and bf16 has the same range
   problem.bounded = problem.sm90 && problem.softcap && args.softcap <= kMostBounded &&
                     problem.scalar == DType::bf16 && !problem.alibi &&
                     problem.bias == AttentionProblem::Bias::none && !problem.probabilities;

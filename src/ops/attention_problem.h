@@ -25,7 +25,7 @@ struct AttentionProblem {
   bool is_short =
       false;  ///< Few queries, where that changes the schedule of attention_sm90, which alone knows it.
   bool bounded = false;  ///< Likewise: scores are capped so that the softmax needs no maximum.
-  bool sm90 = false;  ///< Whether attention_sm90 may do it, should the device have it. Not a parameter.
+  bool sm90 = false;     ///< Whether attention_sm90 may do it, should the device have it. Not a parameter.
 
   /// Packed without loss.
   KernelKey key(int device) const;

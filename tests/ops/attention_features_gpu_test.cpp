@@ -329,8 +329,7 @@ TEST_CASE("attention: values of up to 512 channels", "[gpu][emulated]") {
   check_all(shared_runtime(), wide_values());
 }
 
-TEST_CASE("attention: few queries of many heads that share keys, with every kind of score",
-          "[gpu]") {
+TEST_CASE("attention: few queries of many heads that share keys, with every kind of score", "[gpu]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), few_queries());
 }

@@ -97,7 +97,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
+// 2^x for x < 127 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
 // Relative error 2^-13; 0 below 2^-126.
 __device__ __forceinline__ float exp2_polynomial(float x) {
   constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: a sum with it has the integer in its low bits
@@ -1394,10 +1394,13 @@ struct Softmax {
   template <bool kFirst>
   __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
     constexpr bool kRaises = kFirst || !kBounded;
-    if constexpr (kRaises) raise<kFirst>(scores);
     float offset[2];
+    if constexpr (kRaises) {
+      raise<kFirst>(scores, offset);
+    } else {
 #pragma unroll
-    for (int r = 0; r < 2; ++r) offset[r] = -finite(maximum[r]) * scale;
+      for (int r = 0; r < 2; ++r) offset[r] = -maximum[r] * scale;
+    }
     float added[4] = {};
 #pragma unroll
     for (int j = 0; j < kBlockN / 8; ++j) {
@@ -1416,13 +1419,9 @@ struct Softmax {
     }
   }
 
-  __device__ __forceinline__ static float finite(float maximum) {
-    return !kBounded && maximum == negative_infinity() ? 0.0f : maximum;
-  }
-
-  // Raises the maxima to those of the scores.
+  // Raises the maxima to those of the scores; offset = -maximum in powers of two.
   template <bool kFirst>
-  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2]) {
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], float (&offset)[2]) {
     float raised[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
@@ -1436,8 +1435,10 @@ struct Softmax {
       float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
       // Scores lie between -1 and 1: those to come become at most 2^110.
       if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(110.0f, scale), -1.0f));
-      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite(row)) * scale);
+      const float finite = row == negative_infinity() ? 0.0f : row;
+      factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
       maximum[r] = row;
+      offset[r] = -finite * scale;
     }
   }
 

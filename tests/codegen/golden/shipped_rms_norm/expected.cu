@@ -92,7 +92,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-// 2^x for x <= 0 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
+// 2^x for x < 127 by multiplications and additions, where exp2_approx's own unit is what a kernel waits for.
 // Relative error 2^-13; 0 below 2^-126.
 __device__ __forceinline__ float exp2_polynomial(float x) {
   constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: a sum with it has the integer in its low bits
