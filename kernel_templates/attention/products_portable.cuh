@@ -85,8 +85,8 @@ __device__ __forceinline__ void pack(u32 (&p)[kRowTiles][N / 2], const float (&x
 }
 
 // Writes factor * d, the warp's rows of a product, to rows of global memory by way of `stage`, the warp's own
-// rows (and columns) of a tile that no other warp uses any more. Row r goes to dst + r * stride if r < rows, without
-// its first `skipped` columns, a multiple of 8.
+// rows (and columns) of a tile that no other warp uses any more. Row r goes to dst + r * stride if r < rows,
+// without its first `skipped` columns, a multiple of 8.
 template <int kPitch, int kRowTiles, int kColumnTiles>
 __device__ __forceinline__ void store_rows(const float (&d)[kRowTiles][kColumnTiles][4], float factor,
                                            scalar* stage, scalar* dst, i64 stride, int rows, int skipped = 0) {
@@ -110,6 +110,7 @@ __device__ __forceinline__ void store_rows(const float (&d)[kRowTiles][kColumnTi
 #pragma unroll 4
   for (int index = lane; index < 16 * kRowTiles * kVecsPerRow; index += 32) {
     const int r = index / kVecsPerRow, column = index % kVecsPerRow * kVec;
-    if (r < rows && column >= skipped) store(dst + r * stride + column, load<scalar, kVec>(stage + r * kPitch + column));
+    if (r < rows && column >= skipped)
+      store(dst + r * stride + column, load<scalar, kVec>(stage + r * kPitch + column));
   }
 }

@@ -157,6 +157,20 @@ std::vector<Values> problems_of(const std::string& kernel) {
             backward("bf16", 128, 128, all),
             backward("f16", 256, 256, all)};
   }
+  if (kernel == "attention_backward_fused") {
+    const auto backward = [](const char* scalar, int head_dim, int head_dim_v, Values problem) {
+      problem.merge(Values{{"SCALAR", std::string(scalar)},
+                           {"HEAD_DIM", std::int64_t{head_dim}},
+                           {"HEAD_DIM_V", std::int64_t{head_dim_v}}});
+      return problem;
+    };
+    Values all = merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}});
+    all.erase("SINKS");
+    return {backward("bf16", 64, 64, {{"CAUSAL", true}}),
+            backward("f16", 128, 128, {{"CAUSAL", true}, {"WINDOW", true}, {"VARLEN", true}}),
+            backward("f16", 40, 104, {{"ALIGNMENT", std::int64_t{2}}}),
+            backward("bf16", 64, 64, {{"DROPOUT", true}}), backward("bf16", 128, 128, all)};
+  }
   if (kernel == "attention_backward_delta") {
     return {
         {{"SCALAR", std::string("bf16")}, {"HEAD_DIM_V", std::int64_t{128}}},
@@ -224,6 +238,7 @@ std::vector<Values> problems_of(const std::string& kernel) {
             {{"SCALAR", std::string("f16")},
              {"HEAD_DIM", std::int64_t{256}},
              {"BLOCK_M", std::int64_t{64}},
+             {"ALIGNMENT", std::int64_t{2}},
              {"VARLEN", true}}};
   }
   if (kernel == "attention_backward_heads") {

@@ -216,8 +216,8 @@ std::vector<std::byte> AttentionBackwardCall::result_bytes() const {
 
 namespace {
 
-/// Runs and compares with the kernels that Sprue chooses and, where those are others, with the portable ones, and those
-/// of deterministic calls.
+/// Runs and compares with the kernels that Sprue chooses and, where those are others, with the portable ones,
+/// and those of deterministic calls.
 std::string faults_of(Runtime& runtime, const AttentionBackwardCase& c) {
   AttentionBackwardCall call(c);
   std::string faults, chosen;

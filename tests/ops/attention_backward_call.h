@@ -71,8 +71,8 @@ class AttentionBackwardCall {
   driver::DeviceBuffer workspace_;
 };
 
-/// CHECKs each case, with the kernels that Sprue chooses, the portable ones, and those of deterministic calls.
-/// Kernels are compiled and cases checked several at a time.
+/// CHECKs each case, with the kernels that Sprue chooses, the portable ones, and those of deterministic
+/// calls. Kernels are compiled and cases checked several at a time.
 void check_gradients(Runtime& runtime, const std::vector<AttentionBackwardCase>& cases);
 
 }  // namespace sprue::test

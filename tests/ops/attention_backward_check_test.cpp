@@ -143,8 +143,10 @@ TEST_CASE("attention_backward: the workspace overlaps nothing") {
     args.workspace_bytes = 1 << 16;
     return refusal(args);
   };
-  CHECK(overlapping(good().k.data) == "[attention_backward] workspace must not overlap k, but they share memory");
-  CHECK(overlapping(good().lse.data) == "[attention_backward] workspace must not overlap lse, but they share memory");
+  CHECK(overlapping(good().k.data) ==
+        "[attention_backward] workspace must not overlap k, but they share memory");
+  CHECK(overlapping(good().lse.data) ==
+        "[attention_backward] workspace must not overlap lse, but they share memory");
   CHECK(overlapping(gradients_of(good()).dk.data) ==
         "[attention_backward] workspace must not overlap dk, but they share memory");
 }
