@@ -73,7 +73,9 @@ TEST_CASE("every shipped kernel renders with every default schedule on each of i
       for (const Values& problem : sample_problems(manifest)) {
         INFO(manifest.kernel << " " << name << " " << print(problem));
         const KernelSpec chosen{manifest.kernel, problem, default_schedule(manifest, problem, arch)};
-        CHECK(why_illegal(manifest, chosen, arch) == "");
+        // What breaks a rule whatever the schedule is cannot be asked for.
+        if (!legal_schedules(manifest, problem, arch).empty())
+          CHECK(why_illegal(manifest, chosen, arch) == "");
         for (const ScheduleRow& row : manifest.defaults) {
           const KernelSpec spec{manifest.kernel, problem, row.schedule};
           if (!rendered.insert(print(spec)).second || !why_illegal(manifest, spec, arch).empty()) continue;
@@ -96,6 +98,7 @@ TEST_CASE("the default schedule is one of the legal ones") {
     for (const Values& problem : sample_problems(manifest)) {
       INFO(manifest.kernel << " " << print(problem));
       const std::vector<Values> legal = legal_schedules(manifest, problem, arch);
+      if (legal.empty()) continue;  // cannot be asked for
       CHECK(std::count(legal.begin(), legal.end(), default_schedule(manifest, problem, arch)) == 1);
     }
   }
