@@ -95,11 +95,13 @@ constexpr int kStatsBytes = 8 * kBlockM;
 
 // A tile of the bias, queries by keys, comes with its queries where shared memory and registers have room for it.
 constexpr bool kBiasTiles =
-    kBiasMap && (kOwnsColumns ? kHeadDim + kHeadDimV <= 416 : !(kWidestKeys && kVarlen));
+    kBiasMap && (kOwnsColumns         ? kHeadDim + kHeadDimV <= 416
+                 : kWidestKeys        ? !kVarlen
+                 : kMostColumns <= 96 || !(kSoftcap && (kChunk || kAlibi)));
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
 // Registers that producers leave to consumers where these need most; a bias takes some of both.
-constexpr bool kFewProducers = kWidestKeys || (kWideKeys && !(kBiasTiles && !(kChunk && kSoftcap)));
+constexpr bool kFewProducers = kWidestKeys || (kWideKeys && !kBiasTiles);
 constexpr int kProducerRegisters = kFewProducers ? 24 : 40, kConsumerRegisters = kFewProducers ? 240 : 232;
 
 //% include "attention/arguments.cuh"
