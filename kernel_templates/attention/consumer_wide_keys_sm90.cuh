@@ -4,16 +4,7 @@
 // which the other fills. Included by the kernel after dq_part_sm90.cuh.
 #pragma once
 
-// Whether the gradients of scores need other factors than the product with dout: with the slope of softcap, or with
-// signs that say what is dropped. With signs alone the others follow from these, if that product waits for them.
-constexpr bool kOwnFactors = kSoftcap || kDropout, kDropsLate = kDropout && !kSoftcap;
-
-// Two packed values, 0 where they are negative.
-__device__ __forceinline__ u32 without_negative(u32 pair) {
-  u32 negative;  // all bits of a value
-  asm("prmt.b32 %0, %1, 0, 0xbb99;" : "=r"(negative) : "r"(pair));
-  return pair & ~negative;
-}
+static_assert(!kDropout, "dropout takes registers that dk and dv do not leave");
 
 // 0, which the compiler cannot know. A barrier whose number it is added to comes after x has been computed, which the
 // compiler would else do among the products that follow.
@@ -64,7 +55,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
                              bias_column_address(shared.bias(tiles.stage), warp_row, 0)};
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
-      u32 packed_p[kScores / 2], factors[kScores / 2];
+      u32 packed_p[kScores / 2], factors[kScores / 2];  // factors: with the slope of softcap
 
       wait(shared.query_full(tiles.stage), tiles.parity);
       if (kVarlen && here.query + kBlockM > sequence.seqlen_q) {
@@ -85,18 +76,18 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         wgmma_wait<0>();
         pin(p);
         probabilities(p, packed_p, forward, sequence, here, stats, whole);
-        if (kOwnFactors) pack(factors, p);
+        if (kSoftcap) pack(factors, p);
       }
 
       wait(shared.gradient_empty(tiles.stage), tiles.parity ^ 1);
       wait(shared.dout_full(tiles.stage), tiles.parity);
-      named_sync(kTurnBarrier + warpgroup + zero_of(kOwnFactors ? factors : packed_p), 128);
+      named_sync(kTurnBarrier + warpgroup + zero_of(kSoftcap ? factors : packed_p), 128);
       {
         float ds[kScores];
         multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(
             ds, shared.values() + warpgroup * 64 * kSwizzleV, shared.douts(tiles.stage));
-        if (!kDropsLate) accumulate<kSwizzleV>(dv, packed_p, shared.douts(tiles.stage));
-        wgmma_wait<kDropsLate ? 0 : 1>();
+        accumulate<kSwizzleV>(dv, packed_p, shared.douts(tiles.stage));
+        wgmma_wait<1>();
         pin(ds);
 #pragma unroll
         for (int i = 0; i < kScores; i += kScoresAtOnce) {
@@ -104,7 +95,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
           u32 packed[kScoresAtOnce / 2];
 #pragma unroll
           for (int j = 0; j < kScoresAtOnce; ++j) {
-            const u32& pair = (kOwnFactors ? factors : packed_p)[(i + j) / 2];
+            const u32& pair = (kSoftcap ? factors : packed_p)[(i + j) / 2];
             p[j] = element(reinterpret_cast<const Vec<scalar, 2>&>(pair), j % 2);
           }
           float(&part)[kScoresAtOnce] = reinterpret_cast<float(&)[kScoresAtOnce]>(ds[i]);
@@ -112,11 +103,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
           pack(packed, part);
           store_scores(shared.gradients(tiles.stage), packed, warp_row, 2 * i);
         }
-      }
-      if (kDropsLate) {
-#pragma unroll
-        for (int i = 0; i < kScores / 2; ++i) packed_p[i] = without_negative(factors[i]);
-        accumulate<kSwizzleV>(dv, packed_p, shared.douts(tiles.stage));
       }
       fence_async_proxy();
       __syncwarp();
@@ -156,5 +142,5 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const KeyPlace result = place_of_block(args);  // place, but without registers that are taken until here
   const ResultRows rows(result, warp_row);
   rows.store(args.dk, args.dk_stride, dk, forward.scale, 0, kHeadDim);
-  rows.store(args.dv, args.dv_stride, dv, kDropout ? forward.keep_scale : 1.0f, 0, kHeadDimV);
+  rows.store(args.dv, args.dv_stride, dv, 1.0f, 0, kHeadDimV);
 }
