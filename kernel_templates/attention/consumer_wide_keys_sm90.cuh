@@ -4,7 +4,7 @@
 // which the other fills. Included by the kernel after dq_part_sm90.cuh.
 #pragma once
 
-static_assert(!kDropout, "dropout takes registers that dk and dv do not leave");
+static_assert(!kDropout && !kSoftcap, "dropout and softcap take registers that dk and dv do not leave");
 
 // 0, which the compiler cannot know. A barrier whose number it is added to comes after x has been computed, which the
 // compiler would else do among the products that follow.
@@ -55,7 +55,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
                              bias_column_address(shared.bias(tiles.stage), warp_row, 0)};
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
-      u32 packed_p[kScores / 2], factors[kScores / 2];  // factors: with the slope of softcap
+      u32 packed_p[kScores / 2];
 
       wait(shared.query_full(tiles.stage), tiles.parity);
       if (kVarlen && here.query + kBlockM > sequence.seqlen_q) {
@@ -76,12 +76,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         wgmma_wait<0>();
         pin(p);
         probabilities(p, packed_p, forward, sequence, here, stats, whole);
-        if (kSoftcap) pack(factors, p);
       }
 
       wait(shared.gradient_empty(tiles.stage), tiles.parity ^ 1);
       wait(shared.dout_full(tiles.stage), tiles.parity);
-      named_sync(kTurnBarrier + warpgroup + zero_of(kSoftcap ? factors : packed_p), 128);
+      named_sync(kTurnBarrier + warpgroup + zero_of(packed_p), 128);
       {
         float ds[kScores];
         multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(
@@ -95,8 +94,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
           u32 packed[kScoresAtOnce / 2];
 #pragma unroll
           for (int j = 0; j < kScoresAtOnce; ++j) {
-            const u32& pair = (kSoftcap ? factors : packed_p)[(i + j) / 2];
-            p[j] = element(reinterpret_cast<const Vec<scalar, 2>&>(pair), j % 2);
+            p[j] = element(reinterpret_cast<const Vec<scalar, 2>&>(packed_p[(i + j) / 2]), j % 2);
           }
           float(&part)[kScoresAtOnce] = reinterpret_cast<float(&)[kScoresAtOnce]>(ds[i]);
           score_gradients(part, p, forward, stats + 2 * i);

@@ -74,10 +74,12 @@ TEST_CASE("attention_backward: features without gradients of their own", "[gpu][
   }
   // The schedule for more than 128 channels takes these one by one, if values have no more.
   for (const bool causal : {false, true}) {
-    std::vector<AttentionCase> wide(4, small(200, 300, 192, causal));
-    wide[1].shape.softcap = 20;
-    wide[2].shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
+    std::vector<AttentionCase> wide(5, small(200, 304, 192, causal));
+    wide[1].shape.window_left = 90;
+    wide[2].slopes = Slopes::per_head;
+    wide[2].shape.chunk = 110;
     wide[3].bias.given = true;
+    wide[4].bias = {.given = true, .dtype = DType::bf16};
     for (AttentionCase& c : wide) {
       c.shape.head_dim_v = 128;
       cases.push_back({.forward = c});

@@ -1433,8 +1433,8 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
-      // Scores lie between -1 and 1: those to come become at most 2^110.
-      if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(110.0f, scale), -1.0f));
+      // Scores lie between -1 and 1: those to come become at most 2^100, whose sums with values are finite.
+      if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(100.0f, scale), -1.0f));
       const float finite = row == negative_infinity() ? 0.0f : row;
       factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
       maximum[r] = row;
