@@ -97,7 +97,7 @@ constexpr int kStatsBytes = 8 * kBlockM;
 constexpr bool kBiasTiles =
     kBiasMap && (kOwnsColumns         ? kHeadDim + kHeadDimV <= 416
                  : kWidestKeys        ? !kVarlen
-                 : kMostColumns <= 96 || !(kSoftcap && (kChunk || kAlibi)));
+                 : kMostColumns <= 96 || !kSoftcap);
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
 // Registers that producers leave to consumers where these need most; a bias takes some of both.

@@ -36,7 +36,7 @@ template <int N>
 __device__ __forceinline__ void score_gradients(float (&s)[N], float (&dp)[N], const Arguments& args,
                                                 const GradientRows& rows, int key, bool whole, int first = 0) {
   float slopes[kSoftcap ? N : 1];  // of softcap
-  cap(s, args);
+  cap(s, args, args.scale / args.softcap);  // as in backward_columns.cuh
   if constexpr (kSoftcap) {
 #pragma unroll
     for (int i = 0; i < N; ++i) slopes[i] = fmaf(-s[i], s[i], 1.0f);

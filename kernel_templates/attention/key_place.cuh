@@ -19,16 +19,18 @@ __device__ __forceinline__ int block_index() {
 // The block of a head's args.key_blocks that this is, and the column that it is in: a head and a part, of all
 // sequences or of one. The first keys of a causal sequence are seen by most queries, so their blocks start first;
 // columns are visited in sections, of which all first blocks come before all second ones: else the last columns'
-// long blocks would start when others have nothing left to do.
+// long blocks would start when others have nothing left to do. Sequences of
+// their own lengths differ anyway, and chunks are short.
 struct KeyColumn {
   int column, block;
 };
 __device__ __forceinline__ KeyColumn key_column(const BackwardArguments& args) {
-  constexpr int kSection = kCausal || kDeterministic ? 2 : 1;
+  constexpr int kSection = 2;
   const Arguments& forward = args.forward;
-  const bool packed = kVarlen && forward.cu_seqlens_k != nullptr;
-  const int columns = forward.kv_heads * kParts * (packed ? 1 : forward.batch), index = block_index();
-  const int first = index / (kSection * args.key_blocks) * kSection, width = min(kSection, columns - first);
+  if (!(kCausal || kDeterministic) || kVarlen || kChunk)
+    return {block_index() / args.key_blocks, block_index() % args.key_blocks};
+  const int index = block_index(), first = index / (kSection * args.key_blocks) * kSection;
+  const int width = min(kSection, forward.batch * forward.kv_heads * kParts - first);
   const int local = index - first * args.key_blocks;
   return {first + local % width, local / width};
 }

@@ -650,12 +650,13 @@ __device__ __forceinline__ void add_alibi(float (&s)[N], const RowScores& rows, 
   }
 }
 
-// Softcap, or a scale that may be negative: what happens to q . k before anything is added to it.
+// Softcap, or a scale that may be negative: what happens to q . k before anything is added to it. `capping` is scale /
+// softcap.
 template <int N>
-__device__ __forceinline__ void cap(float (&s)[N], const Arguments& args) {
+__device__ __forceinline__ void cap(float (&s)[N], const Arguments& args, float capping) {
   if constexpr (kSoftcap) {
 #pragma unroll
-    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * args.capping);
+    for (int i = 0; i < N; ++i) s[i] = device::tanh_approx(s[i] * capping);
   }
   if constexpr (kScaledScores) {
     const float factor = args.scale * kLog2E;
@@ -679,7 +680,7 @@ __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, 
 // Turns q . k into scores, in units of 1 / softmax_scale.
 template <int N>
 __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
-  cap(s, args);
+  cap(s, args, args.capping);
   add_terms(s, args, rows, key);
 }
 
