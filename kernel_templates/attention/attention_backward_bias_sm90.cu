@@ -3,9 +3,9 @@
 // sprue/ops/attention_backward.h describes them; bias has a row for every query.
 //
 // Persistent blocks take tiles of kBlockM queries and kBlockN keys. For every head of every sequence that a tile sums,
-// scores and the products of dout and v are computed anew. A producer warp copies q and k, dout and v in turn through a ring of stages, another one
-// the bias; two consumer warpgroups have 64 queries each. Nothing is added by atomics: the same call gives the same bits. sm_90a only. Sums are
-// f32.
+// scores and the products of dout and v are computed anew. A producer warp copies q and k, dout and v in turn through a
+// ring of stages, another one the bias; two consumer warpgroups have 64 queries each. Nothing is added by atomics: the
+// same call gives the same bits. sm_90a only. Sums are f32.
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
@@ -92,7 +92,8 @@ struct Shared {
 
   u32 base;  // a multiple of 1024, as the swizzle asks for
 
-  __device__ __forceinline__ explicit Shared(const void* unaligned) : base((shared_address(unaligned) + 1023u) & ~1023u) {}
+  __device__ __forceinline__ explicit Shared(const void* unaligned)
+      : base((shared_address(unaligned) + 1023u) & ~1023u) {}
 
   // Of q or dout, and of k or v.
   __device__ __forceinline__ u32 rows(int stage) const { return base + stage * kPairBytes; }
@@ -268,8 +269,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 #pragma unroll
       for (int first = 0; first < kScores; first += kScoresAtOnce) {
         score_gradients(reinterpret_cast<float(&)[kScoresAtOnce]>(s[first]),
-                        reinterpret_cast<float(&)[kScoresAtOnce]>(ds[first]), forward, rows, tile.key + 2 * first, whole,
-                        2 * first);
+                        reinterpret_cast<float(&)[kScoresAtOnce]>(ds[first]), forward, rows, tile.key + 2 * first,
+                        whole, 2 * first);
 #pragma unroll
         for (int i = 0; i < kScoresAtOnce; ++i) sums[first + i] += ds[first + i];
       }

@@ -4,8 +4,8 @@
 
 constexpr int kBiasRowBytes = 128;  // of a panel of 64 keys, swizzled
 
-// Where scores are queries by keys: a lane's address of a warp's 16 queries, the tile's `row` to `row` + 15. Lane l's is
-// that of a row of matrix l / 8 of four: queries 0 to 7 and 8 to 15 of keys 0 to 7, and of keys 8 to 15.
+// Where scores are queries by keys: a lane's address of a warp's 16 queries, the tile's `row` to `row` + 15. Lane
+// l's is that of a row of matrix l / 8 of four: queries 0 to 7 and 8 to 15 of keys 0 to 7, and of keys 8 to 15.
 __device__ __forceinline__ u32 bias_row_address(u32 tile, int row) {
   const int lane = threadIdx.x % 32;
   return tile + (row + lane % 16) * kBiasRowBytes + (lane / 16 * 16 ^ lane % 8 * 16);
@@ -25,8 +25,9 @@ __device__ __forceinline__ void add_bias_rows(float (&s)[N], u32 address, int ke
   }
 }
 
-// Where they are keys by queries: a lane's address of a warp's 16 keys, the block's `row` to `row` + 15, and 16 queries from `query` on: lane l's is
-// that of a row of matrix l / 8, whose keys and queries store_matrices numbers as (keys, queries) 0 0, 1 0, 0 1, 1 1.
+// Where they are keys by queries: a lane's address of a warp's 16 keys, the block's `row` to `row` + 15, and 16 queries
+// from `query` on. Lane l's is that of a row of matrix l / 8: keys 0 to 7 and 8 to 15 of queries 0 to 7, and of queries
+// 8 to 15.
 __device__ __forceinline__ u32 bias_column_address(u32 tile, int row, int query) {
   const int lane = threadIdx.x % 32, key = row + lane / 8 % 2 * 8;
   return tile + (key / 64 * kBlockM + query + lane / 16 * 8 + lane % 8) * kBiasRowBytes +
