@@ -57,10 +57,6 @@ constexpr bool kHidesTails = kVarlen;    // what lies beyond a sequence may be N
 constexpr int kColumns = round_up(kHeadDim, 32), kColumnsV = round_up(kHeadDimV, 16);
 constexpr int kDimSteps = ceil_div(kHeadDim, 16), kDimStepsV = ceil_div(kHeadDimV, 16);
 
-// The widest panel that leaves no 16 columns unused.
-__host__ __device__ constexpr int swizzle_of(int columns) {
-  return columns % 64 == 0 ? 128 : columns % 32 == 0 ? 64 : 32;
-}
 constexpr int kSwizzle = swizzle_of(kColumns), kSwizzleV = swizzle_of(kColumnsV);
 
 constexpr int kMostColumns = kColumns > kColumnsV ? kColumns : kColumnsV;

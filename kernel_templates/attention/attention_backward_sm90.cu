@@ -76,10 +76,6 @@ constexpr int kColumns = round_up(kHeadDim, 32), kColumnsV = round_up(kHeadDimV,
 constexpr int kQueryColumns = kBlockM == 64 ? kColumns / 2 : kColumns;
 constexpr int kDimSteps = ceil_div(kHeadDim, 16), kDimStepsV = ceil_div(kHeadDimV, 16);
 
-// The widest panel that leaves no 16 columns unused.
-__host__ __device__ constexpr int swizzle_of(int columns) {
-  return columns % 64 == 0 ? 128 : columns % 32 == 0 ? 64 : 32;
-}
 constexpr int kSwizzleQ = swizzle_of(kOwnsColumns ? kColumns / 2 : kColumns),
               kSwizzleK = swizzle_of(kQueryColumns);
 constexpr int kSwizzleV = swizzle_of(kOwnsColumns ? kColumnsV / 2 : kColumnsV);  // and of dout

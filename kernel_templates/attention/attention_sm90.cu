@@ -78,10 +78,6 @@ constexpr int kConsumerRegisters = kConsumers == 3 ? 160 : kConsumers == 1 ? 240
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
 
-// The widest panel that leaves no 16 columns unused.
-__host__ __device__ constexpr int swizzle_of(int columns) {
-  return round_up(columns, 16) % 64 == 0 ? 128 : round_up(columns, 16) % 32 == 0 ? 64 : 32;
-}
 constexpr int kSwizzleK = swizzle_of(kHeadDim), kSwizzleV = swizzle_of(kBlockV);
 constexpr int kPanelK = kSwizzleK / 2, kPanelV = kSwizzleV / 2;
 constexpr int kPanelsK = ceil_div(kHeadDim, kPanelK), kPanelsV = ceil_div(kBlockV, kPanelV);

@@ -11,6 +11,12 @@
 
 namespace device {
 
+// The swizzle of a tile of so many columns: its panels are as wide as leaves no 16 columns unused.
+__host__ __device__ constexpr int swizzle_of(int columns) {
+  const int padded = round_up(columns, 16);
+  return padded % 64 == 0 ? 128 : padded % 32 == 0 ? 64 : 32;
+}
+
 // A descriptor is 64 bits wide. Its high word is the same for all tiles of one width; its low word holds the
 // address in units of 16 bytes and is what one adds to in order to step through a tile.
 __host__ __device__ constexpr u32 descriptor_high(int swizzle) {

@@ -101,6 +101,8 @@ TEST_CASE("attention_backward: a bias with a row for every query comes by tensor
     AttentionBackwardCase c{.forward = small(300, 304, head_dim, head_dim % 128 == 0)};
     c.forward.bias = {
         .given = true, .dtype = DType::bf16, .same_sequences = head_dim == 72, .same_heads = head_dim == 192};
+    c.dbias = true;
+    c.bias_gradient_is_f32 = head_dim == 64;
     cases.push_back(c);
     c.forward.q_storage.packed = c.forward.k_storage.packed = true;
     c.forward.shape.batch = 3;

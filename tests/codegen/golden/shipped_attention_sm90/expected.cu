@@ -430,6 +430,12 @@ __device__ __forceinline__ void fence_async_proxy() {
 
 namespace device {
 
+// The swizzle of a tile of so many columns: its panels are as wide as leaves no 16 columns unused.
+__host__ __device__ constexpr int swizzle_of(int columns) {
+  const int padded = round_up(columns, 16);
+  return padded % 64 == 0 ? 128 : padded % 32 == 0 ? 64 : 32;
+}
+
 // A descriptor is 64 bits wide. Its high word is the same for all tiles of one width; its low word holds the
 // address in units of 16 bytes and is what one adds to in order to step through a tile.
 __host__ __device__ constexpr u32 descriptor_high(int swizzle) {
@@ -548,10 +554,6 @@ constexpr int kConsumerRegisters = kConsumers == 3 ? 160 : kConsumers == 1 ? 240
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
 
-// The widest panel that leaves no 16 columns unused.
-__host__ __device__ constexpr int swizzle_of(int columns) {
-  return round_up(columns, 16) % 64 == 0 ? 128 : round_up(columns, 16) % 32 == 0 ? 64 : 32;
-}
 constexpr int kSwizzleK = swizzle_of(kHeadDim), kSwizzleV = swizzle_of(kBlockV);
 constexpr int kPanelK = kSwizzleK / 2, kPanelV = kSwizzleV / 2;
 constexpr int kPanelsK = ceil_div(kHeadDim, kPanelK), kPanelsV = ceil_div(kBlockV, kPanelV);
