@@ -191,7 +191,7 @@ void attention_backward(Runtime& runtime, const AttentionBackward& args, Stream 
         count_blocks(kSteps[i], *kernels[i], call);  // again: it sets what this kernel must know
     if (blocks == 0) continue;
     if (is_sm90(*kernels[i])) {
-      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, kernels[i]->launch);
+      const auto params = backward_sm90_params(call.problem, call.arguments, call.layout, *kernels[i]);
       impl.launch(*kernels[i], blocks, stream, &params);
     } else {
       impl.launch(*kernels[i], blocks, stream, &call.arguments);

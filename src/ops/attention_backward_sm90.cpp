@@ -40,13 +40,15 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
 
 AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem& problem,
                                                  const AttentionBackwardArguments& arguments,
-                                                 const AttentionLayout& layout, const LaunchShape& launch) {
+                                                 const AttentionLayout& layout, const LoadedKernel& kernel) {
   const AttentionArguments& forward = arguments.forward;
+  const LaunchShape& launch = kernel.launch;
   const int block_m = launch.columns_per_tile, block_n = launch.rows_per_block;
   const int columns = problem.forward.head_dim, columns_v = problem.forward.head_dim_v;
-  // Which columns a product has to start at: a warpgroup that owns columns multiplies half of them, and half
-  // of those of k belong to a tile of 64 queries.
-  const bool owns_columns = block_n == 64;
+  // Which columns a product has to start at: a warpgroup that owns columns, as those of
+  // attention_backward_sm90 may, multiplies half of them, and half of those of k belong to a tile of 64
+  // queries.
+  const bool owns_columns = kernel.id == kernel_id(kBackwardSm90) && block_n == 64;
   const int of_tile = padded_columns(columns) / (owns_columns ? 2 : 1);
   const int of_tile_k = padded_columns(columns) / (block_m == 64 ? 2 : 1);
   const int of_tile_v = owns_columns ? padded_columns(columns_v) / 2 : columns_v;

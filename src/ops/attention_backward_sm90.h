@@ -4,6 +4,7 @@
 
 #include "driver/tensor_map.h"
 #include "ops/attention_backward_problem.h"
+#include "runtime/kernel_table.h"
 
 namespace sprue {
 
@@ -24,6 +25,6 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
 /// Of arguments whose members of the workspace and the launch are set.
 AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem& problem,
                                                  const AttentionBackwardArguments& arguments,
-                                                 const AttentionLayout& layout, const LaunchShape& launch);
+                                                 const AttentionLayout& layout, const LoadedKernel& kernel);
 
 }  // namespace sprue
