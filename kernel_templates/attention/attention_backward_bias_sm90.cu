@@ -108,7 +108,7 @@ struct Shared {
       init_barrier(empty(i), kConsumers);
     }
     init_barrier(bias_full(), 1);
-    init_barrier(bias_empty(), kConsumers);
+    init_barrier(bias_empty(), 4 * kConsumers);  // each warp
     fence_barrier_init();
   }
 
@@ -272,7 +272,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       }
     }
     if (kBiasTiles && has_steps) {
-      if (thread == 0) arrive(shared.bias_empty());
+      __syncwarp();
+      if (thread % 32 == 0) arrive(shared.bias_empty());
       biases.advance();
     }
     store_dbias(args, tile, query + warp_row, sums);
