@@ -216,10 +216,16 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   if (warpgroup == 0) {
     release_registers<kProducerRegisters>();
     const auto [place, steps] = work();
-    if (threadIdx.x == 0) copy_tiles(params, shared, place, steps);
-    if (!kAddsFromRegisters && warp == 1) add_sums(params, shared, place, steps);
-    if (warp == 2) copy_stats(params, shared, place, steps);
-    if (kBiasTiles && threadIdx.x == 96) copy_bias(params, shared, place, steps);
+    if (threadIdx.x == 0) {
+      copy_tiles(params, shared, place, steps);
+    } else if (warp == 1) {
+      if constexpr (!kAddsFromRegisters) add_sums(params, shared, place, steps);
+      if constexpr (kAddsFromRegisters && kDeterministic) keep_order(params, place, steps);
+    } else if (warp == 2) {
+      copy_stats(params, shared, place, steps);
+    } else if (kBiasTiles && threadIdx.x == 96) {
+      copy_bias(params, shared, place, steps);
+    }
   } else {
     acquire_registers<kConsumerRegisters>();
     const auto [place, steps] = work();

@@ -12,7 +12,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const int warp_row = threadIdx.x % 128 / 32 * 16, half = warpgroup * kScoreQueries;
   // Where a warpgroup's half of the columns of q and dout starts.
   const u32 columns = warpgroup * (kQueryBytes / 2), columns_v = warpgroup * (kDoutBytes / 2);
-  const TileSpan later = later_tiles(forward, place);
 
   const u32 bias = bias_column_address(shared.bias(0), warp_row, half);
   float dk[kColumns / 4] = {}, dv[kColumnsV / 4] = {};
@@ -70,9 +69,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     wgmma_wait<2>();
     pin(dq);
     const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
-    const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
-    add_part(args.dq_sums + tile * (kBlockM * kColumns), dq, args.dq_marks + 2 * tile + warpgroup,
-             mark_of(place), is_later, warpgroup);
+    add_part(args.dq_sums + tile * (kBlockM * kColumns), dq, warpgroup);
     wgmma_wait<1>();
     pin(dv);
     if (elected) arrive(shared.dout_empty(tiles.stage));

@@ -24,7 +24,6 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const Sequence& sequence = place.sequence;
   const bool elected = threadIdx.x % 128 == 0, warp_elected = threadIdx.x % 32 == 0;
   const int warp_row = warpgroup * 64 + static_cast<int>(threadIdx.x % 128 / 32 * 16);
-  const TileSpan later = later_tiles(forward, place);
 
   const auto multiply_buffer = [&](float(&dq)[kQueryColumns / 2], int buffer) {
     multiply_gradients(dq, shared.gradients(buffer), shared.keys() + warpgroup * kBlockN * kQueryColumns * 2);
@@ -33,9 +32,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const auto add_dq = [&](const float(&dq)[kQueryColumns / 2], const Steps& next) {
     const auto [head, tile] = next.before();
     const i64 index = tile_of_sums(forward, place.batch, head, anew(tile));
-    const bool is_later = tile >= later.first && tile < later.first + later.count;
-    add_part(args.dq_sums + index * (kBlockM * kColumns), dq, args.dq_marks + 2 * index + warpgroup,
-             mark_of(place), is_later, warpgroup);
+    add_part(args.dq_sums + index * (kBlockM * kColumns), dq, warpgroup);
   };
 
   float dk[kColumns / 2] = {}, dv[kColumnsV / 2] = {};

@@ -97,12 +97,7 @@ __device__ __forceinline__ void wait_for_mark(const u32* mark, u32 value) {
   } while (seen != value);
 }
 __device__ __forceinline__ void leave_mark(u32* mark, u32 value) {
-  asm volatile(
-      "fence.proxy.async;\n"
-      "fence.acq_rel.gpu;\n"
-      "st.release.gpu.global.u32 [%0], %1;" ::"l"(mark),
-      "r"(value)
-      : "memory");
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(mark), "r"(value) : "memory");
 }
 
 __device__ __forceinline__ u32 mark_of(const KeyPlace& place) {
@@ -114,7 +109,8 @@ __device__ __forceinline__ TileSpan later_tiles(const Arguments& args, const Key
   return visiting_tiles(args, place.sequence, place.key + kBlockN);
 }
 
-// By a whole warp.
+// By a whole warp. A tile's mark is left while the next tile's second part is awaited: to wait for the end of a
+// tile's reductions at once would take longer than a step.
 __device__ __forceinline__ void add_sums(const Params& params, const Shared& shared, const KeyPlace& place,
                                          Steps steps) {
   const BackwardArguments& args = params.args;
@@ -122,10 +118,12 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
   const bool elected = threadIdx.x % 32 == 0;
   const u32 own_mark = mark_of(place);
   const TileSpan later = later_tiles(forward, place);
+  u32* mark_before = nullptr;  // of the tile before this one
 #pragma unroll 1
   while (!steps.done()) {
     const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
     float* const dst = args.dq_sums + tile * (kBlockM * kColumns);
+    u32* const mark = args.dq_marks + 2 * tile;
     const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
     steps.advance();
 #pragma unroll
@@ -133,21 +131,48 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
       named_sync(kSumFullBarrier + w, 160);
       fence_async_proxy();
       if (elected) {
-        if (kDeterministic && w == 0 && is_later) wait_for_mark(args.dq_marks + 2 * tile, own_mark + 1);
+        if (kDeterministic && w == 0 && is_later) wait_for_mark(mark, own_mark + 1);
         reduce_add(dst + w * (kSumBytes / 4), shared.sums(w), kSumBytes);
         commit_reductions();
+        if (kDeterministic && w == 0 && mark_before != nullptr) {
+          wait_reductions<1>();
+          leave_mark(mark_before, own_mark);
+        }
       }
     }
+    mark_before = mark;
     if (elected) wait_reductions_read<1>();
     __syncwarp();
     if (!steps.done()) named_arrive(kSumEmptyBarrier, 160);
     if (elected) wait_reductions_read<0>();
     __syncwarp();
     if (!steps.done()) named_arrive(kSumEmptyBarrier + 1, 160);
-    if (kDeterministic && elected) {
-      wait_reductions<0>();
-      leave_mark(args.dq_marks + 2 * tile, own_mark);
-    }
   }
-  if (elected) wait_reductions<0>();
+  if (elected) {
+    wait_reductions<0>();
+    if (kDeterministic && mark_before != nullptr) leave_mark(mark_before, own_mark);
+  }
+}
+
+// Gives warpgroups that add to dq from registers their turns and leaves marks for them, so that they need not wait for
+// the end of what they add. By a whole warp, in deterministic mode.
+__device__ __forceinline__ void keep_order(const Params& params, const KeyPlace& place, Steps steps) {
+  const BackwardArguments& args = params.args;
+  const bool elected = threadIdx.x % 32 == 0;
+  const u32 own_mark = mark_of(place);
+  const TileSpan later = later_tiles(args.forward, place);
+  u32* mark_before = nullptr;  // of the tile before this one
+#pragma unroll 1
+  for (; !steps.done(); steps.advance()) {
+    u32* const mark = args.dq_marks + 2 * tile_of_sums(args.forward, place.batch, steps.head(), steps.tile());
+    const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
+    if (elected && is_later) wait_for_mark(mark, own_mark + 1);
+    __syncwarp();
+    for (int w = 0; w < kConsumers; ++w) named_arrive(kSumTurnBarrier + w, 160);
+    if (elected && mark_before != nullptr) leave_mark(mark_before, own_mark);
+    __syncwarp();
+    for (int w = 0; w < kConsumers; ++w) named_sync(kSumFullBarrier + w, 160);
+    mark_before = mark;
+  }
+  if (elected && mark_before != nullptr) leave_mark(mark_before, own_mark);
 }

@@ -4,11 +4,12 @@
 
 // Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that
 // adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there
-// is one turn for both, and where they own more than 128 a turn is a warpgroup's own; neither has such a warp.
+// is one turn for both, and where they own more than 128 a turn is a warpgroup's own; both add to dq themselves. Then a
+// warp that keeps their order, in deterministic mode, says when they may, and waits until they have.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;
-constexpr int kSumEmptyBarrier = 7;
+constexpr int kSumEmptyBarrier = 7, kSumTurnBarrier = 7;
 
 struct Shared {
   static constexpr int kQueries = kKeyBytes + kValueBytes, kDouts = kQueries + kStages * kQueryBytes,
