@@ -96,6 +96,9 @@ constexpr bool kBiasTiles =
                  : kMostColumns <= 96 || !kSoftcap);
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
+// Whether a warpgroup draws dropout's pattern ahead; the tiles of columns leave no room for it.
+constexpr bool kDropMasks = kDropout && !kOwnsColumns;
+
 // Registers that producers leave to consumers where these need most; a bias takes some of both.
 constexpr bool kFewProducers = kWidestKeys || (kWideKeys && !kBiasTiles);
 constexpr int kProducerRegisters = kFewProducers ? 24 : 40, kConsumerRegisters = kFewProducers ? 240 : 232;
@@ -106,13 +109,17 @@ constexpr int kProducerRegisters = kFewProducers ? 24 : 40, kConsumerRegisters =
 //% include "attention/visible_queries.cuh"
 //% include "attention/scores.cuh"
 //% include "attention/dropout.cuh"
+//% include "attention/drop_masks.cuh"
 //% include "attention/packed_blocks.cuh"
 
 // How many of its scores a thread turns into probabilities at a time: a few take fewer registers, but longer.
 constexpr bool kFewAtOnce =
-    kWideKeys && (kMostColumns > 96 ? kSoftcap || kDropout || kBias || (kWidestKeys && kChunk)
-                                    : kBiasTiles || (kDropout && (kSoftcap || kAlibi || kBias)));
-constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kScores;
+    kWideKeys && (kMostColumns > 96 ? kSoftcap || kBias || (kWidestKeys && kChunk)
+                                    : kBiasTiles || (kSoftcap && kAlibi && kChunk));
+// With softcap factors of gradients differ from probabilities; where registers are scarce both are packed until they
+// are used.
+constexpr bool kPacksFactors = kSoftcap && !kWidestKeys && (kBlockM == 128 || (kDropMasks && kMostColumns > 96));
+constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kPacksFactors || (kChunk && kBlockM == 128) ? 16 : kScores;
 
 //% include "attention/bias_tile.cuh"
 //% include "attention/backward_columns.cuh"
@@ -129,6 +136,7 @@ struct Params {
 //% include "attention/shared_backward_sm90.cuh"
 //% include "attention/producer_backward_sm90.cuh"
 //% include "attention/products_backward_sm90.cuh"
+//% include "attention/packed_factors_sm90.cuh"
 
 // Rows `valid` to kRows of a tile become zeros: 0 times what lies beyond a sequence may be NaN. Every
 // warpgroup clears for itself, so that it need not wait for others; sync_cleared() comes before its products.

@@ -5,6 +5,9 @@
 // s[4 * j + 2 * r + c] is key lane / 4 + 8 * r of 16, query 8 * j + 2 * (lane % 4) + c of the tile.
 #pragma once
 
+// Whether dropped probabilities have a negative sign. With kDropMasks others know which are dropped.
+constexpr bool kMarksDropped = kDropout && !kDropMasks;
+
 // A warp's 16 keys and a tile of queries.
 struct ColumnPlace {
   int batch, head;
@@ -122,11 +125,11 @@ __device__ __forceinline__ void mark_dropped(float (&p)[N], const Arguments& arg
 
 // A probability as mark_dropped() leaves it, 0 if it is dropped. NaN is kept, as fmaxf would not.
 __device__ __forceinline__ float kept_or_zero(float p) {
-  return kDropout && static_cast<int>(__float_as_uint(p)) < 0 ? 0.0f : p;
+  return kMarksDropped && static_cast<int>(__float_as_uint(p)) < 0 ? 0.0f : p;
 }
 
 // Turns k . q into factors of gradients: probabilities, times the slope of softcap, 1 - tanh^2, with a negative sign
-// where they are dropped. Those that are kept are rounded into `packed`, a left operand. kScoresAtOnce of them at a
+// where kMarksDropped. Those that are kept are rounded into `packed`, a left operand. kScoresAtOnce of them at a
 // time: what lies between takes few registers if they are few.
 template <int N>
 __device__ __forceinline__ void probabilities(float (&s)[N], u32 (&packed)[N / 2], const Arguments& args,
@@ -143,7 +146,7 @@ __device__ __forceinline__ void probabilities(float (&s)[N], u32 (&packed)[N / 2
 #pragma unroll
     for (int i = 0; i < kScoresAtOnce; ++i) slopes[i] = fmaf(-p[i], p[i], 1.0f);
     exponentiate(p, args, sequence, here, stats + 2 * first, whole);
-    if constexpr (kDropout) mark_dropped(p, args, here);
+    if constexpr (kMarksDropped) mark_dropped(p, args, here);
 #pragma unroll
     for (int i = 0; i < kScoresAtOnce / 2; ++i)
       packed[first / 2 + i] = device::pack<scalar>(kept_or_zero(p[2 * i]), kept_or_zero(p[2 * i + 1]));
@@ -165,7 +168,7 @@ __device__ __forceinline__ void score_gradients(float (&ds)[N], const float (&p)
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         const int i = 4 * j + 2 * r + c;
-        const bool dropped = kDropout && static_cast<int>(__float_as_uint(p[i])) < 0;
+        const bool dropped = kMarksDropped && static_cast<int>(__float_as_uint(p[i])) < 0;
         const float dp = dropped ? 0.0f : kDropout ? ds[i] * args.keep_scale : ds[i];
         ds[i] = fabsf(p[i]) * (dp - delta);
       }

@@ -32,6 +32,13 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     store_sums(shared.sums(warpgroup), dq);
     named_arrive(kSumFullBarrier + warpgroup, 160);
   };
+  // The whole warpgroup has read the mask before when its turn begins.
+  const auto draw = [&](const Steps& next) {
+    if constexpr (kDropMasks) {
+      draw_mask(shared.mask(warpgroup), forward, place.batch, next.head(), next.query(), place.key + warpgroup * 64);
+      named_sync(kGroupBarrier + warpgroup, 128);
+    }
+  };
 
   float dk[kColumns / 2] = {}, dv[kColumnsV / 2] = {};
   if (!steps.done()) {
@@ -41,6 +48,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       clear_rows<kBlockN, kColumnsV, kSwizzleV>(shared.values(), sequence.seqlen_k - place.key);
       sync_cleared(warpgroup);
     }
+    draw(steps);
     if (warpgroup == 1) give_turn();  // the first turn is warpgroup 0's
     take_turn();
     Ring<kStages> tiles;
@@ -53,7 +61,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
       float p[kScores], ds[kScores];
-      u32 packed_p[kScores / 2], packed_ds[kScores / 2];
+      u32 packed_p[kScores / 2], packed_ds[kScores / 2], factors[kScores / 2];
 
       wait(shared.query_full(tiles.stage), tiles.parity);
       if (kVarlen && here.query + kBlockM > sequence.seqlen_q) {
@@ -72,11 +80,22 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       wgmma_wait<1>();
       pin(p);
       give_turn();
-      probabilities(p, packed_p, forward, sequence, here, stats, whole);
+      if constexpr (kPacksFactors) {
+        packed_probabilities(p, packed_p, factors, forward, sequence, here, stats, whole);
+      } else {
+        probabilities(p, packed_p, forward, sequence, here, stats, whole);
+      }
+      const u32 mask = mask_address(shared.mask(warpgroup));
+      if constexpr (kDropMasks) drop_pairs(packed_p, mask, warp_row);
       wgmma_wait<0>();
       pin(ds);
-      score_gradients(ds, p, forward, stats);
-      pack(packed_ds, ds);
+      if constexpr (kDropMasks) drop_scores(ds, mask, warp_row);
+      if constexpr (kPacksFactors) {
+        packed_gradients(packed_ds, ds, factors, forward, stats);
+      } else {
+        score_gradients(ds, p, forward, stats);
+        pack(packed_ds, ds);
+      }
       wait(shared.gradient_empty(buffer), step / 2 % 2 ^ 1);
       store_scores(shared.gradients(buffer), packed_ds, warp_row, 0);
       fence_async_proxy();
@@ -95,6 +114,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       pin(packed_p);
       if (elected) arrive(shared.dout_empty(tiles.stage));
       accumulate<kSwizzleQ>(dk, packed_ds, shared.queries(tiles.stage));
+      if (steps.left() > 1) {
+        Steps next = steps;
+        next.advance();
+        draw(next);
+      }
       wgmma_wait<1>();
       pin(dq);
       if (step > 0) {

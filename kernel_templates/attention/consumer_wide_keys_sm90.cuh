@@ -89,10 +89,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         for (int i = 0; i < kScores; i += kScoresAtOnce) {
           float p[kScoresAtOnce];
           u32 packed[kScoresAtOnce / 2];
-#pragma unroll
-          for (int j = 0; j < kScoresAtOnce; ++j) {
-            p[j] = element(reinterpret_cast<const Vec<scalar, 2>&>(packed_p[(i + j) / 2]), j % 2);
-          }
+          unpack(p, reinterpret_cast<const u32(&)[kScoresAtOnce / 2]>(packed_p[i / 2]));
           float(&part)[kScoresAtOnce] = reinterpret_cast<float(&)[kScoresAtOnce]>(ds[i]);
           score_gradients(part, p, forward, stats + 2 * i);
           pack(packed, part);

@@ -129,3 +129,8 @@ __device__ __forceinline__ void pack(u32 (&packed)[N / 2], const float (&x)[N]) 
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) packed[i] = device::pack<scalar>(x[2 * i], x[2 * i + 1]);
 }
+template <int N>
+__device__ __forceinline__ void unpack(float (&x)[N], const u32 (&packed)[N / 2]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) x[i] = element(reinterpret_cast<const Vec<scalar, 2>&>(packed[i / 2]), i % 2);
+}

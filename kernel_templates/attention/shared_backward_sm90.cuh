@@ -17,7 +17,8 @@ struct Shared {
                        kBias = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
                        kSums = kBias + kStages * kBiasBytes,
                        kStats = kSums + (kAddsFromRegisters ? 0 : kConsumers * kSumBytes),
-                       kBarriers = kStats + kStages * kStatsBytes;
+                       kMasks = kStats + kStages * kStatsBytes,
+                       kBarriers = kMasks + kConsumers * kMaskBytes;
 
   unsigned char* memory;  // a multiple of 1024, as the swizzle asks for
   u32 base;
@@ -42,6 +43,8 @@ struct Shared {
   __device__ __forceinline__ RowStats* stats(int stage) const {
     return reinterpret_cast<RowStats*>(memory + kStats + stage * kStatsBytes);
   }
+  // A warpgroup's of dropout; only with kDropMasks.
+  __device__ __forceinline__ u32 mask(int warpgroup) const { return base + kMasks + warpgroup * kMaskBytes; }
 
   // Full: all of it has been written. Empty: both warpgroups are done with it.
   __device__ __forceinline__ u32 keys_full() const { return barrier(0); }

@@ -765,6 +765,14 @@ __device__ __forceinline__ float drop(float x, u32 kept) {
   return __uint_as_float(__float_as_uint(x) & mask);
 }
 
+// Two neighbours that are packed, each 0 unless it is kept: elements 2 * kPair and 2 * kPair + 1 of four.
+template <int kPair>
+__device__ __forceinline__ u32 drop_pair(u32 x, u32 kept) {
+  u32 mask;
+  asm("prmt.b32 %0, %1, 0, %2;" : "=r"(mask) : "r"(kept), "n"(kPair == 0 ? 0x9988 : 0xbbaa));  // spreads two bits
+  return x & mask;
+}
+
 // probabilities[batch, head, row, key] = p of one tile of 8 keys, negative where dropped; `key` is the tile's
 // first one.
 __device__ __forceinline__ void store_probabilities(const float* p, u32 kept, const Arguments& args,
@@ -814,7 +822,6 @@ template <int N>
 __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, const FragmentPlace& place,
                                             int key) {
   static_assert(N % 8 == 0, "random bytes come for 32 keys at a time");
-  constexpr u32 kPairs[2] = {0x9988, 0xbbaa};  // for prmt: the signs of two bytes, each spread over 16 bits
 #pragma unroll
   for (int j = 0; j < N / 2; j += 4) {
     const uint4 bytes = dropout_bytes(args, place, key + 8 * j);
@@ -822,12 +829,9 @@ __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, 
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const u32 keep = kept(words[i], args.keep_threshold);
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        u32 mask;
-        asm("prmt.b32 %0, %1, 0, %2;" : "=r"(mask) : "r"(keep), "r"(kPairs[r]));
-        p[2 * (j + i) + r] &= mask;
-      }
+      u32* const pairs = p + 2 * (j + i);
+      pairs[0] = drop_pair<0>(pairs[0], keep);
+      pairs[1] = drop_pair<1>(pairs[1], keep);
     }
   }
 }
