@@ -10,7 +10,7 @@
 // one tile later, and from there by bulk reductions to dq_sums. While one warpgroup computes P and ds the
 // other has the tensor cores. Beyond 128 columns ds also comes to its product with q from shared memory, and
 // dq_sums are added to from registers. Where that takes too many registers both own the same 64 keys and half of
-// the columns each, and exchange P and ds through shared memory. dk and dv have the same bits in every
+// the columns each; one computes P, the other ds, both in shared memory. dk and dv have the same bits in every
 // repetition, dq_sums if kDeterministic. sm_90a only. Sums are f32; P and ds are rounded to scalar. Shah et
 // al. 2024, arXiv:2407.08608.
 
@@ -84,9 +84,8 @@ constexpr int kSwizzleS = 128;                                                  
 constexpr int kKeyBytes = 2 * kBlockN * kColumns, kValueBytes = 2 * kBlockN * kColumnsV;
 constexpr int kQueryBytes = 2 * kBlockM * kColumns, kDoutBytes = 2 * kBlockM * kColumnsV;
 constexpr int kGradientBytes = 2 * kBlockN * kBlockM;
-constexpr int kScoreQueries = kOwnsColumns ? kBlockM / 2 : kBlockM;  // of which a warpgroup computes scores
-constexpr int kScores = kScoreQueries / 2;                           // that a thread has of them
-constexpr int kSumBytes = 4 * 64 * kQueryColumns;                    // of one warpgroup
+constexpr int kScores = kBlockM / 2;               // that a thread has of a warpgroup's 64 keys
+constexpr int kSumBytes = 4 * 64 * kQueryColumns;  // of one warpgroup
 constexpr int kStatsBytes = 8 * kBlockM;
 
 // A tile of the bias, queries by keys, comes with its queries where shared memory and registers have room for it.
@@ -154,18 +153,24 @@ __device__ __forceinline__ void sync_cleared(int warpgroup) {
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
-// P or gradients of scores, keys by queries, into a tile in shared memory: a warp's 16 keys from `row` on,
-// and N / 4 times 16 queries from `column` on.
+// A lane's address of 16 keys from `row` on and 16 queries from `column` on, of P or gradients of scores in a tile in
+// shared memory, keys by queries.
+__device__ __forceinline__ u32 address_of_scores(u32 tile, int row, int column) {
+  const int lane = threadIdx.x % 32, bytes = 2 * column;
+  const int offset = bytes % kSwizzleS + lane / 16 * 16;
+  return tile + (bytes / kSwizzleS * kBlockN + row + lane % 16) * kSwizzleS + (offset ^ lane % 8 * 16);
+}
+// A warp's 16 keys from `row` on, and N / 4 times 16 queries from `column` on.
 template <int N>
 __device__ __forceinline__ void store_scores(u32 tile, const u32 (&packed)[N], int row, int column) {
-  const int lane = threadIdx.x % 32;
-  const u32 first = tile + (row + lane % 16) * kSwizzleS;
 #pragma unroll
-  for (int j = 0; j < N / 4; ++j) {
-    const int bytes = 2 * column + j * 32, panel = bytes / kSwizzleS;
-    const int offset = bytes % kSwizzleS + lane / 16 * 16;
-    store_matrices(first + panel * kBlockN * kSwizzleS + (offset ^ lane % 8 * 16), &packed[4 * j]);
-  }
+  for (int j = 0; j < N / 4; ++j) store_matrices(address_of_scores(tile, row, column + 16 * j), &packed[4 * j]);
+}
+template <int N>
+__device__ __forceinline__ void load_scores(u32 (&packed)[N], u32 tile, int row, int column) {
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j)
+    load_matrix_x4(reinterpret_cast<u32(&)[4]>(packed[4 * j]), address_of_scores(tile, row, column + 16 * j));
 }
 
 // A warp's 16 rows of dk and dv from key `place.key + warp_row` on.

@@ -7,7 +7,7 @@
 // its size, the columns of one of the products. kTransposedA, kTransposedB: the rows of that operand are
 // summed over, else its columns.
 //% for n in 1..33
-//% if n == BLOCK_M * BLOCK_N / 1024 || n == (HEAD_DIM + 31) / 32 * BLOCK_M / 32 || BLOCK_N == 64 && n == (HEAD_DIM_V + 31) / 32 * 2 || BLOCK_N == 128 && max(HEAD_DIM, HEAD_DIM_V) > 128 && n == (HEAD_DIM + 31) / 32 * 4
+//% if n == BLOCK_M / 8 || n == (HEAD_DIM + 31) / 32 * BLOCK_M / 32 || BLOCK_N == 64 && n == (HEAD_DIM_V + 31) / 32 * 2 || BLOCK_N == 128 && max(HEAD_DIM, HEAD_DIM_V) > 128 && n == (HEAD_DIM + 31) / 32 * 4
 template <bool kTransposedA, bool kTransposedB, int kSwizzleA, int kSwizzleB>
 __device__ __forceinline__ void multiply_step(float (&d)[${4 * n}], u32 a, u32 b, int accumulate) {
   asm volatile(
@@ -64,8 +64,8 @@ __device__ __forceinline__ void accumulate_step(float (&d)[${4 * n}], const u32*
 //% end
 //% end
 
-// Issues d = a b^T: 64 of a tile's kRowsA rows, the first at address a, with kScoreQueries of a tile's
-// kBlockM; both have kSteps * 16 columns.
+// Issues d = a b^T: 64 of a tile's kRowsA rows, the first at address a, with a tile of kBlockM
+// queries; both have kSteps * 16 columns.
 template <int kSteps, int kRowsA, int kSwizzleA, int kSwizzleB>
 __device__ __forceinline__ void multiply_rows(float (&d)[kScores], u32 a, u32 b) {
   pin(d);

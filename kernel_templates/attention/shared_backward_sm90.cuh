@@ -3,9 +3,9 @@
 #pragma once
 
 // Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that
-// adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns there
-// is one turn for both, and where they own more than 128 a turn is a warpgroup's own; both add to dq themselves. Then a
-// warp that keeps their order, in deterministic mode, says when they may, and waits until they have.
+// adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns turns are of both:
+// to use P, and gradients of scores; where they own more than 128 a turn is a warpgroup's own. Both add to dq themselves;
+// then a warp that keeps their order, in deterministic mode, says when they may, and waits until they have.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;
