@@ -50,9 +50,7 @@ static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
 static_assert(kBlockM == 64 || kBlockM == 128,
               "a product for dq has 64 queries and all columns, or half of them");
 static_assert(kBlockN == 128 || (kBlockN == 64 && kBlockM == 64), "a product for dk has 64 keys");
-static_assert(
-    kBlockN == 64 || kStages == 2,
-    "a warpgroup that has its turn waits for the next tile before the other one can be done with this");
+static_assert(kStages == 2, "a warpgroup waits for the next tile before it is done with this");
 
 static_assert(!kBiasMap || (device::is_given<bias_scalar> && sizeof(bias_scalar) == sizeof(scalar)),
               "tiles of the bias are read as those of q are");

@@ -16,6 +16,14 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   // Where a warpgroup's half of the columns of q and dout starts.
   const u32 columns = warpgroup * (kQueryBytes / 2), columns_v = warpgroup * (kDoutBytes / 2);
 
+  // The second half of a warpgroup's part of dq, of the step before `next`.
+  const auto add_rest = [&](const float(&rest)[kQueryColumns / 4], const Steps& next) {
+    const auto [head, tile] = next.before();
+    const i64 index = tile_of_sums(forward, place.batch, head, tile);
+    add_columns(args.dq_sums + index * (kBlockM * kColumns), rest, warpgroup, kQueryColumns / 2);
+    end_additions(warpgroup);
+  };
+
   float dk[kColumns / 4] = {}, dv[kColumnsV / 4] = {};
   if (!steps.done()) {
     wait(shared.keys_full(), 0);
@@ -26,6 +34,8 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     }
     Ring<kStages> tiles;
     int buffer = 0;
+    bool first = true;
+    float rest[kQueryColumns / 4];
 #pragma unroll 1
     for (; !steps.done(); steps.advance(), buffer ^= 1) {
       const ColumnPlace here{place.batch, steps.head(), steps.query(), place.key + warp_row,
@@ -52,6 +62,11 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         wait(shared.dout_full(tiles.stage), tiles.parity);
         multiply_rows<kDimStepsV, kBlockN, kSwizzleV, kSwizzleV>(x, shared.values(), shared.douts(tiles.stage));
       }
+      if (!first) add_rest(rest, steps);
+      wgmma_wait<1>();  // the product for dk of the step before
+      pin(dk);
+      if (elected && !first) arrive(shared.query_empty(tiles.stage ^ 1));
+      first = false;
       wgmma_wait<0>();
       pin(x);
       if (warpgroup == 0) {
@@ -89,12 +104,18 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       wgmma_wait<1>();
       pin(dq);
       const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
-      add_part(args.dq_sums + tile * (kBlockM * kColumns), dq, warpgroup);
-      wgmma_wait<0>();
-      pin(dk);
-      if (elected) arrive(shared.query_empty(tiles.stage));
+      begin_additions(warpgroup);
+      add_columns(args.dq_sums + tile * (kBlockM * kColumns),
+                  reinterpret_cast<const float(&)[kQueryColumns / 4]>(dq), warpgroup, 0);
+      // Other registers, which the compiler lets be read under the next step's product.
+#pragma unroll
+      for (int i = 0; i < kQueryColumns / 4; ++i)
+        asm volatile("add.f32 %0, %1, 0f00000000;" : "=f"(rest[i]) : "f"(dq[kQueryColumns / 4 + i]));
       tiles.advance();
     }
+    add_rest(rest, steps);
+    wgmma_wait<0>();
+    pin(dk);
   }
 
   const ResultRows rows(place, warp_row);

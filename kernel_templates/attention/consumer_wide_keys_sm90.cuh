@@ -32,7 +32,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const auto add_dq = [&](const float(&dq)[kQueryColumns / 2], const Steps& next) {
     const auto [head, tile] = next.before();
     const i64 index = tile_of_sums(forward, place.batch, head, anew(tile));
-    add_part(args.dq_sums + index * (kBlockM * kColumns), dq, warpgroup);
+    begin_additions(warpgroup);
+    add_columns(args.dq_sums + index * (kBlockM * kColumns), dq, warpgroup, 0);
+    end_additions(warpgroup);
   };
 
   float dk[kColumns / 2] = {}, dv[kColumnsV / 2] = {};
