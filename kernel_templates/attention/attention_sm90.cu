@@ -52,6 +52,8 @@ constexpr Turns kTurns = Turns::${TURNS};      // when warpgroups issue their pr
 constexpr bool kRescaleEarly = ${RESCALE_EARLY};         // before the products with v, not after
 constexpr bool kRescaleIfNeeded = ${RESCALE_IF_NEEDED};  // only where a maximum has grown
 constexpr int kPolynomialTiles = ${POLYNOMIAL_TILES};    // of 8: exponentials without their own unit
+constexpr int kStagedColumns = ${STAGED_COLUMNS};  // of out, copied from shared memory; 0: threads write them
+constexpr bool kKeysFirst = ${KEYS_FIRST};         // the first tile of keys is loaded before the queries
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "tiles are copied and multiplied in groups of 8 elements");
@@ -64,6 +66,8 @@ static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody t
 static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
               "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
+static_assert(kStagedColumns == 0 || (!kVarlen && kPackedHeads == 1),
+              "a tensor map of out ends where every sequence does");
 
 using namespace device;
 
@@ -86,6 +90,9 @@ constexpr int kDimSteps = ceil_div(kHeadDim, 16);
 constexpr int kQueryBytes = 64 * kPanelsK * kSwizzleK;  // of one warpgroup
 constexpr int kKeyBytes = kBlockN * kPanelsK * kSwizzleK;
 constexpr int kValueBytes = kBlockN * kPanelsV * kSwizzleV;
+constexpr int kStagedBytes = 16 * 2 * kStagedColumns;  // of one warp
+static_assert(kStagedColumns == 0 || (kBlockV % kStagedColumns == 0 && kStagedColumns % kPanelV == 0),
+              "whole panels of out are copied");
 
 //% include "attention/arguments.cuh"
 //% include "attention/visibility.cuh"
@@ -93,7 +100,7 @@ constexpr int kValueBytes = kBlockN * kPanelsV * kSwizzleV;
 //% include "attention/dropout.cuh"
 
 struct Params {
-  TensorMap q, k, v;
+  TensorMap q, k, v, out;
   Arguments args;
   u32* counter;    // the next tile to hand out, if blocks draw their tiles
   int group;       // query heads that share a head of k and v
@@ -108,6 +115,11 @@ struct Params {
 //% include "attention/products_sm90.cuh"
 //% include "attention/softmax_sm90.cuh"
 //% include "attention/output_sm90.cuh"
+//% if STAGED_COLUMNS > 0
+//% include "attention/staged_output_sm90.cuh"
+//% else
+//% include "attention/direct_output_sm90.cuh"
+//% end
 
 // Scores and output of one warpgroup, tile of queries by tile of queries.
 __device__ __forceinline__ void consume(const Params& params, const Shared& shared, int warpgroup) {
@@ -125,15 +137,14 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const auto keys = [&](int stage) { return row_descriptor(shared.keys(stage)); };
   const auto values = [&](int stage) { return column_descriptor<kBlockN * kSwizzleV>(shared.values(stage)); };
 
-  Finished finished;  // the tile before, which is written while the queries of the next one are being loaded
-
+  Output output;
   Ring<kQueryStages> queries;
   Ring<kStages> tiles;
 #pragma unroll 1
   while (true) {
-    finished.write(params);
+    output.write_pending(params);
     wait(shared.query_full(queries.stage), queries.parity);
-    const Work work = shared.read_work(queries.stage);
+    const Work work = shared.read_work(args, queries.stage);
     if (work.batch < 0) break;
 
     const u32 query = row_descriptor(shared.queries(queries.stage, warpgroup));
@@ -211,8 +222,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (elected) arrive(shared.value_empty(tiles.stage));
     tiles.advance();
 
-    finished = Finished(args, work, row_state, softmax, out);
+    output.take(params, shared.staged(), work, row_state, softmax, out);
   }
+  output.finish();
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)

@@ -37,6 +37,25 @@ __device__ __forceinline__ void load_keys(const Params& params, const TensorMap&
   }
 }
 
+// The queries of a tile and what the consumers have to know about it. By one thread; waits for `query_empty`.
+__device__ __forceinline__ void load_queries(const Params& params, const Shared& shared, const Work& work,
+                                             const Ring<kQueryStages>& queries, u64 policy) {
+  const u32 full = shared.query_full(queries.stage);
+  wait(shared.query_empty(queries.stage), queries.parity ^ 1);
+  shared.write_work(queries.stage, work);
+  if (work.batch < 0) return arrive(full);
+  arrive_and_expect(full, kConsumers * kQueryBytes);
+  const int batch = kVarlen && params.args.cu_seqlens_q != nullptr ? 0 : work.batch;
+#pragma unroll
+  for (int w = 0; w < kConsumers; ++w) {
+#pragma unroll
+    for (int p = 0; p < kPanelsK; ++p) {
+      load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q, full, policy, p * kPanelK, 0,
+               work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads, batch);
+    }
+  }
+}
+
 __device__ __forceinline__ void produce(const Params& params, const Shared& shared) {
   const bool elected = threadIdx.x == 0;
   const u64 once = evict_first_policy(), often = evict_last_policy();
@@ -46,28 +65,8 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
 #pragma unroll 1
   while (true) {
     const Work work = schedule.next();
-    if (elected) {
-      wait(shared.query_empty(queries.stage), queries.parity ^ 1);
-      shared.write_work(queries.stage, work);
-      if (work.batch < 0) {
-        arrive(shared.query_full(queries.stage));
-      } else {
-        arrive_and_expect(shared.query_full(queries.stage), kConsumers * kQueryBytes);
-        const int batch = kVarlen && params.args.cu_seqlens_q != nullptr ? 0 : work.batch;
-#pragma unroll
-        for (int w = 0; w < kConsumers; ++w) {
-#pragma unroll
-          for (int p = 0; p < kPanelsK; ++p) {
-            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q,
-                     shared.query_full(queries.stage), once, p * kPanelK, 0,
-                     work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads,
-                     batch);
-          }
-        }
-      }
-    }
+    if (elected && (!kKeysFirst || work.batch < 0)) load_queries(params, shared, work, queries, once);
     if (work.batch < 0) break;
-    queries.advance();
     const int kv_head = work.head / params.group;
 #pragma unroll 1
     for (int n = work.tiles.end - 1; n >= work.tiles.first; --n) {
@@ -78,6 +77,8 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
                                                   shared.values(tiles.stage), shared.value_empty(tiles.stage),
                                                   shared.value_full(tiles.stage), tiles.parity, often);
       tiles.advance();
+      if (elected && kKeysFirst && n == work.tiles.end - 1) load_queries(params, shared, work, queries, once);
     }
+    queries.advance();
   }
 }

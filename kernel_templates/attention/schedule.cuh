@@ -7,10 +7,13 @@
 struct Work {
   int batch;  // negative: there is no more
   int head, query, part;
-  Sequence sequence;
   TileRange tiles;
+  Sequence sequence;
 
-  static constexpr int kWords = 4 + 5 + 4;
+  // What passes through shared memory. Where all sequences are alike theirs need not; but the registers that three
+  // warpgroups have suffice only if all of it is known to be the same in every lane.
+  static constexpr bool kHasSequence = kVarlen || kConsumers == 3;
+  static constexpr int kWords = 4 + 4 + (kHasSequence ? 5 : 0);
 
   __device__ __forceinline__ static Work none() {
     Work work{};
@@ -22,7 +25,7 @@ struct Work {
     return n < tiles.whole_end && n >= tiles.whole_first;
   }
 };
-static_assert(sizeof(Work) == 4 * Work::kWords, "work passes through shared memory word by word");
+static_assert(sizeof(Work) == 4 * (4 + 4 + 5), "work passes through shared memory word by word");
 
 constexpr int kQueriesPerTile = kBlockM / kPackedHeads;
 // Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does

@@ -8,7 +8,8 @@ constexpr int kTurnBarrier = 4;
 
 struct Shared {
   static constexpr int kTileBytes =
-      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
+      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes) +
+      kConsumers * 4 * kStagedBytes;
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
@@ -24,6 +25,11 @@ struct Shared {
   }
   __device__ __forceinline__ u32 values(int stage) const {
     return base + kQueryStages * kConsumers * kQueryBytes + kStages * kKeyBytes + stage * kValueBytes;
+  }
+
+  // Where this warp's rows of out wait to be copied. By consumers.
+  __device__ __forceinline__ u32 staged() const {
+    return values(kStages) + static_cast<int>(threadIdx.x / 32 - 4) * kStagedBytes;
   }
 
   // Full: the copy has landed. Empty: every consumer warpgroup is done with it.
@@ -60,13 +66,22 @@ struct Shared {
 #pragma unroll
     for (int i = 0; i < Work::kWords; ++i) store_shared(this->work(stage) + 4 * i, words[i]);
   }
-  // The same in every lane, and known to be.
-  __device__ __forceinline__ Work read_work(int stage) const {
+  // The same in every lane, and what loops and branches depend on is known to be.
+  __device__ __forceinline__ Work read_work(const Arguments& args, int stage) const {
     Work work;
-    int* words = reinterpret_cast<int*>(&work);
+    int* const words = reinterpret_cast<int*>(&work);
+    const auto known = [](int word) { return __shfl_sync(0xffffffffu, word, 0); };
+    if constexpr (Work::kHasSequence) {
 #pragma unroll
-    for (int i = 0; i < Work::kWords; ++i)
-      words[i] = __shfl_sync(0xffffffffu, load_shared(this->work(stage) + 4 * i), 0);
+      for (int i = 0; i < Work::kWords; ++i) words[i] = known(load_shared(this->work(stage) + 4 * i));
+    } else {
+#pragma unroll
+      for (int i = 0; i < Work::kWords; i += 4) load_shared(&words[i], this->work(stage) + 4 * i);
+      work.sequence = sequence_of(args, 0);
+      work.batch = known(work.batch);
+      work.tiles.first = known(work.tiles.first);
+      work.tiles.end = known(work.tiles.end);
+    }
     return work;
   }
 
@@ -75,6 +90,6 @@ struct Shared {
     return base + kTileBytes + 8 * index;
   }
   __device__ __forceinline__ u32 work(int stage) const {
-    return barrier(2 * kQueryStages + 4 * kStages) + stage * static_cast<int>(sizeof(Work));
+    return barrier(2 * kQueryStages + 4 * kStages) + stage * 4 * Work::kWords;
   }
 };

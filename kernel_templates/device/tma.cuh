@@ -43,6 +43,25 @@ __device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barr
       : "memory");
 }
 
+// Stores a box from shared memory, as part of this thread's open group of copies; what lies outside the tensor is
+// left out.
+__device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
+  asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+                   &map),
+               "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+               : "memory");
+}
+__device__ __forceinline__ void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+// Waits until all stores of this thread are finished, respectively have read their source.
+__device__ __forceinline__ void wait_stores() {
+  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+__device__ __forceinline__ void wait_stores_read() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
+
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
 __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
   asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(dst),

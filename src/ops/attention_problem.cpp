@@ -7,6 +7,17 @@
 #include "ops/attention_sm90.h"
 
 namespace sprue {
+namespace {
+
+/// Up to how many queries per sequence a schedule of its own pays; 0 where there is none.
+int most_short_queries(const AttentionProblem& problem) {
+  const int width = std::max(problem.head_dim, problem.head_dim_v);
+  if (width <= 96) return 1024;
+  if (width <= 128) return problem.causal ? 4096 : 2048;
+  return problem.head_dim > 192 && problem.head_dim_v == 256 && !problem.causal && !problem.varlen ? 512 : 0;
+}
+
+}  // namespace
 
 const char* name_of(AttentionProblem::Bias bias) {
   constexpr const char* kNames[] = {"none", "f32", "f16", "bf16"};
@@ -72,10 +83,8 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
       !(problem.window || problem.chunk || problem.softcap || problem.alibi || problem.signed_scale ||
         problem.dropout || problem.probabilities || problem.paged) &&
       problem.bias == AttentionProblem::Bias::none;
-  const int width = std::max(problem.head_dim, problem.head_dim_v);
-  const int most_queries = width <= 96 ? 1024 : problem.causal ? 4096 : 2048;
-  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant && width <= 128 &&
-                     mean_queries(layout, arguments) <= most_queries;
+  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant &&
+                     mean_queries(layout, arguments) <= most_short_queries(problem);
   return problem;
 }
 

@@ -39,10 +39,23 @@ driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::
       .columns(columns, of_tile);
 }
 
+/// out: [batch, heads, seqlen_q, columns], the 16 rows of a warp at once.
+driver::TensorMap map_out(const Attention& args, const AttentionLayout& layout,
+                          const AttentionArguments& arguments, int columns, int of_tile) {
+  constexpr int kWarpRows = 16;
+  const auto& stride = arguments.out_stride;
+  return TileMap(arguments.out, args.out.dtype)
+      .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
+      .dimension(arguments.heads, stride[2], 1)
+      .dimension(arguments.seqlen_q, stride[1], kWarpRows)
+      .columns(columns, of_tile);
+}
+
 }  // namespace
 
 bool has_tensor_maps(const AttentionViews& views) {
-  return has_tensor_map(views.q) && has_tensor_map(views.k) && has_tensor_map(views.v);
+  return has_tensor_map(views.q) && has_tensor_map(views.k) && has_tensor_map(views.v) &&
+         has_tensor_map(views.out);
 }
 
 bool pages_fit(const AttentionProblem& problem, int page_size) {
@@ -77,6 +90,7 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);
   params.v = map_keys(args.v, arguments.v_stride, layout, arguments, params.box_rows, columns_v, of_tile_v);
+  params.out = map_out(args, layout, arguments, columns_v, of_tile_v);
   params.arguments = arguments;
   params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;

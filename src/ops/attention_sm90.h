@@ -8,13 +8,13 @@ namespace sprue {
 
 /// The kernel's one argument, as the template declares and describes it.
 struct AttentionSm90Params {
-  driver::TensorMap q, k, v;
+  driver::TensorMap q, k, v, out;
   AttentionArguments arguments;
   std::uint32_t* counter;
   int group, section, box_rows;
 };
 
-/// Whether tensor maps can describe q, k and v, which are 16-byte aligned: no stride runs backwards or
+/// Whether tensor maps can describe q, k, v and out, which are 16-byte aligned: no stride runs backwards or
 /// reaches 2^40 bytes.
 bool has_tensor_maps(const AttentionViews& views);
 

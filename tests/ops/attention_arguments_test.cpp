@@ -109,6 +109,7 @@ TEST_CASE("attention: the host's parameters of attention_sm90 are the template's
   EXPECT(q, q);
   EXPECT(k, k);
   EXPECT(v, v);
+  EXPECT(out, out);
   EXPECT(arguments, args);
   EXPECT(counter, counter);
   EXPECT(group, group);

@@ -128,8 +128,9 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
 }
 
 TEST_CASE(
-    "attention: heads up to 128 channels have a kernel of their own for short sequences, unless it is to be "
-    "invariant") {
+    "attention: heads up to 128 channels, and of 256 without a causal mask, have a kernel of their own for "
+    "short "
+    "sequences, unless it is to be invariant") {
   const auto is_short = [](std::int64_t seqlen, std::int64_t head_dim, bool invariant, bool portable) {
     Attention args = good();
     args.q = tensor(2, {2, seqlen, 6, head_dim});
@@ -145,6 +146,20 @@ TEST_CASE(
   CHECK(is_short(2048, 104, false, false));
   CHECK_FALSE(is_short(2049, 104, false, false));
   CHECK_FALSE(is_short(1024, 136, false, false));
+  CHECK_FALSE(is_short(512, 256, false, false));  // its values are narrow
+  Attention wide = good();
+  wide.q = tensor(2, {2, 512, 6, 256});
+  wide.k = tensor(32, {2, 512, 3, 256});
+  wide.v = tensor(32, {2, 512, 3, 256});
+  wide.out = tensor(64, {2, 512, 6, 256});
+  wide.lse = {};
+  CHECK(problem(wide).is_short);
+  wide.causal = true;
+  CHECK_FALSE(problem(wide).is_short);
+  wide.causal = false;
+  wide.q = tensor(2, {2, 513, 6, 256});
+  wide.out = tensor(64, {2, 513, 6, 256});
+  CHECK_FALSE(problem(wide).is_short);
   Attention causal = good();
   causal.q = tensor(2, {2, 4096, 6, 104});
   causal.k = tensor(32, {2, 4096, 3, 104});
@@ -323,7 +338,9 @@ TEST_CASE("attention: tensor maps take aligned tensors that run forwards") {
   args.k.extents.stride[1] = -3 * 128;
   CHECK_FALSE(problem(args).sm90);
   args = good();
-  args.out.extents.stride[0] = std::int64_t{1} << 39;  // needs no map
+  args.out.extents.stride[0] = std::int64_t{1} << 39;
+  CHECK_FALSE(problem(args).sm90);
+  args.out.extents.stride[0] = (std::int64_t{1} << 39) - 8;
   CHECK(problem(args).sm90);
   args = good();
   args.k.extents.stride[0] = std::int64_t{1} << 39;

@@ -171,7 +171,7 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   Operators ops;
   const Attention args = plain();
   ops.run(args);
-  CHECK(fake_cuda.tensor_maps_made == 3);
+  CHECK(fake_cuda.tensor_maps_made == 4);
   const auto params = ops.params<AttentionSm90Params>();
   const FakeTensorMap &q = made(params.q), &k = made(params.k), &v = made(params.v);
   CHECK(q.data == args.q.data);
@@ -187,6 +187,10 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(list(k.box, 4) == List{64, 96, 1, 1});
   CHECK(v.data == args.v.data);
   CHECK(list(v.shape, 4) == List{64, 24, 3, 2});
+  const FakeTensorMap& out = made(params.out);
+  CHECK(out.data == args.out.data);
+  CHECK(list(out.shape, 4) == List{64, 300, 6, 2});
+  CHECK(list(out.box, 4) == List{64, 16, 1, 1});
   CHECK(params.arguments.seqlen_k == 24);
   CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 2 && params.box_rows == 96));
   CHECK(params.counter == nullptr);

@@ -120,7 +120,7 @@ int launch(void* kernel, unsigned x, unsigned, unsigned, unsigned threads, unsig
 int encode_tiled(void* map, int type, unsigned rank, void* data, const std::uint64_t* shape,
                  const std::uint64_t* stride_bytes, const std::uint32_t* box, const std::uint32_t*, int,
                  int swizzle, int, int) {
-  const int index = fake_cuda.tensor_maps_made++ % 3;
+  const int index = fake_cuda.tensor_maps_made++ % 4;
   FakeTensorMap& made = fake_cuda.tensor_maps[index];
   made = {type, static_cast<int>(rank), swizzle, data, {}, {}, {}};
   std::memcpy(made.shape, shape, rank * sizeof *shape);

@@ -25,7 +25,7 @@ struct FakeCuda {
       nullptr;                                   ///< The size of the kernel's argument; not given: 0.
   alignas(128) unsigned char params[2048] = {};  ///< The argument of the latest launch.
   int tensor_maps_made = 0;
-  FakeTensorMap tensor_maps[3] = {};  ///< The latest; a map's first byte says which of them it is.
+  FakeTensorMap tensor_maps[4] = {};  ///< The latest; a map's first byte says which of them it is.
   bool out_of_memory = false;
   int allocations = 0, frees = 0;
 };

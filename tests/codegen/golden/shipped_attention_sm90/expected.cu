@@ -1,4 +1,4 @@
-// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none BOUNDED=false CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=192 BLOCK_N=80 POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=true STAGES=2 TURNS=none
+// Rendered by Sprue: attention_sm90 ALIBI=false BIAS=none BOUNDED=false CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SHORT=false SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCK_M=192 BLOCK_N=80 KEYS_FIRST=false POLYNOMIAL_TILES=0 QUERY_STAGES=2 RESCALE_EARLY=false RESCALE_IF_NEEDED=true STAGED_COLUMNS=0 STAGES=2 TURNS=none
 
 // out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :]
 // lse[b, h, i]    = ln(sum_j exp(s[b, h, i, j]))
@@ -326,6 +326,13 @@ __device__ __forceinline__ int load_shared(u32 address) {
   asm volatile("ld.shared.s32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
   return x;
 }
+// x[0, 4)
+__device__ __forceinline__ void load_shared(int* x, u32 address) {
+  asm volatile("ld.shared.v4.s32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+               : "r"(address)
+               : "memory");
+}
 __device__ __forceinline__ void store_shared(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }
@@ -390,6 +397,25 @@ __device__ __forceinline__ void load_box(u32 dst, const TensorMap& map, u32 barr
       "%4, %5, %6, %7}], [%2], %8;" ::"r"(dst),
       "l"(&map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4), "l"(policy)
       : "memory");
+}
+
+// Stores a box from shared memory, as part of this thread's open group of copies; what lies outside the tensor is
+// left out.
+__device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
+  asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+                   &map),
+               "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+               : "memory");
+}
+__device__ __forceinline__ void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+// Waits until all stores of this thread are finished, respectively have read their source.
+__device__ __forceinline__ void wait_stores() {
+  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+__device__ __forceinline__ void wait_stores_read() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
 }
 
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
@@ -528,6 +554,8 @@ constexpr Turns kTurns = Turns::none;      // when warpgroups issue their produc
 constexpr bool kRescaleEarly = false;         // before the products with v, not after
 constexpr bool kRescaleIfNeeded = true;  // only where a maximum has grown
 constexpr int kPolynomialTiles = 0;    // of 8: exponentials without their own unit
+constexpr int kStagedColumns = 0;  // of out, copied from shared memory; 0: threads write them
+constexpr bool kKeysFirst = false;         // the first tile of keys is loaded before the queries
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "tiles are copied and multiplied in groups of 8 elements");
@@ -540,6 +568,8 @@ static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody t
 static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
               "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
+static_assert(kStagedColumns == 0 || (!kVarlen && kPackedHeads == 1),
+              "a tensor map of out ends where every sequence does");
 
 using namespace device;
 
@@ -562,6 +592,9 @@ constexpr int kDimSteps = ceil_div(kHeadDim, 16);
 constexpr int kQueryBytes = 64 * kPanelsK * kSwizzleK;  // of one warpgroup
 constexpr int kKeyBytes = kBlockN * kPanelsK * kSwizzleK;
 constexpr int kValueBytes = kBlockN * kPanelsV * kSwizzleV;
+constexpr int kStagedBytes = 16 * 2 * kStagedColumns;  // of one warp
+static_assert(kStagedColumns == 0 || (kBlockV % kStagedColumns == 0 && kStagedColumns % kPanelV == 0),
+              "whole panels of out are copied");
 
 // What an attention kernel is called with, and where one sequence of the batch lies. Included by an attention
 // kernel below its constants: uses scalar and the features' flags. src/ops/attention_arguments.h has the same
@@ -976,7 +1009,7 @@ __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, 
 }
 
 struct Params {
-  TensorMap q, k, v;
+  TensorMap q, k, v, out;
   Arguments args;
   u32* counter;    // the next tile to hand out, if blocks draw their tiles
   int group;       // query heads that share a head of k and v
@@ -992,10 +1025,13 @@ struct Params {
 struct Work {
   int batch;  // negative: there is no more
   int head, query, part;
-  Sequence sequence;
   TileRange tiles;
+  Sequence sequence;
 
-  static constexpr int kWords = 4 + 5 + 4;
+  // What passes through shared memory. Where all sequences are alike theirs need not; but the registers that three
+  // warpgroups have suffice only if all of it is known to be the same in every lane.
+  static constexpr bool kHasSequence = kVarlen || kConsumers == 3;
+  static constexpr int kWords = 4 + 4 + (kHasSequence ? 5 : 0);
 
   __device__ __forceinline__ static Work none() {
     Work work{};
@@ -1007,7 +1043,7 @@ struct Work {
     return n < tiles.whole_end && n >= tiles.whole_first;
   }
 };
-static_assert(sizeof(Work) == 4 * Work::kWords, "work passes through shared memory word by word");
+static_assert(sizeof(Work) == 4 * (4 + 4 + 5), "work passes through shared memory word by word");
 
 constexpr int kQueriesPerTile = kBlockM / kPackedHeads;
 // Sequences of different lengths are looked up by a whole warp, and so are pages; otherwise one thread does
@@ -1101,7 +1137,8 @@ constexpr int kTurnBarrier = 4;
 
 struct Shared {
   static constexpr int kTileBytes =
-      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes);
+      kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes) +
+      kConsumers * 4 * kStagedBytes;
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
@@ -1117,6 +1154,11 @@ struct Shared {
   }
   __device__ __forceinline__ u32 values(int stage) const {
     return base + kQueryStages * kConsumers * kQueryBytes + kStages * kKeyBytes + stage * kValueBytes;
+  }
+
+  // Where this warp's rows of out wait to be copied. By consumers.
+  __device__ __forceinline__ u32 staged() const {
+    return values(kStages) + static_cast<int>(threadIdx.x / 32 - 4) * kStagedBytes;
   }
 
   // Full: the copy has landed. Empty: every consumer warpgroup is done with it.
@@ -1153,13 +1195,22 @@ struct Shared {
 #pragma unroll
     for (int i = 0; i < Work::kWords; ++i) store_shared(this->work(stage) + 4 * i, words[i]);
   }
-  // The same in every lane, and known to be.
-  __device__ __forceinline__ Work read_work(int stage) const {
+  // The same in every lane, and what loops and branches depend on is known to be.
+  __device__ __forceinline__ Work read_work(const Arguments& args, int stage) const {
     Work work;
-    int* words = reinterpret_cast<int*>(&work);
+    int* const words = reinterpret_cast<int*>(&work);
+    const auto known = [](int word) { return __shfl_sync(0xffffffffu, word, 0); };
+    if constexpr (Work::kHasSequence) {
 #pragma unroll
-    for (int i = 0; i < Work::kWords; ++i)
-      words[i] = __shfl_sync(0xffffffffu, load_shared(this->work(stage) + 4 * i), 0);
+      for (int i = 0; i < Work::kWords; ++i) words[i] = known(load_shared(this->work(stage) + 4 * i));
+    } else {
+#pragma unroll
+      for (int i = 0; i < Work::kWords; i += 4) load_shared(&words[i], this->work(stage) + 4 * i);
+      work.sequence = sequence_of(args, 0);
+      work.batch = known(work.batch);
+      work.tiles.first = known(work.tiles.first);
+      work.tiles.end = known(work.tiles.end);
+    }
     return work;
   }
 
@@ -1168,7 +1219,7 @@ struct Shared {
     return base + kTileBytes + 8 * index;
   }
   __device__ __forceinline__ u32 work(int stage) const {
-    return barrier(2 * kQueryStages + 4 * kStages) + stage * static_cast<int>(sizeof(Work));
+    return barrier(2 * kQueryStages + 4 * kStages) + stage * 4 * Work::kWords;
   }
 };
 
@@ -1210,6 +1261,25 @@ __device__ __forceinline__ void load_keys(const Params& params, const TensorMap&
   }
 }
 
+// The queries of a tile and what the consumers have to know about it. By one thread; waits for `query_empty`.
+__device__ __forceinline__ void load_queries(const Params& params, const Shared& shared, const Work& work,
+                                             const Ring<kQueryStages>& queries, u64 policy) {
+  const u32 full = shared.query_full(queries.stage);
+  wait(shared.query_empty(queries.stage), queries.parity ^ 1);
+  shared.write_work(queries.stage, work);
+  if (work.batch < 0) return arrive(full);
+  arrive_and_expect(full, kConsumers * kQueryBytes);
+  const int batch = kVarlen && params.args.cu_seqlens_q != nullptr ? 0 : work.batch;
+#pragma unroll
+  for (int w = 0; w < kConsumers; ++w) {
+#pragma unroll
+    for (int p = 0; p < kPanelsK; ++p) {
+      load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q, full, policy, p * kPanelK, 0,
+               work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads, batch);
+    }
+  }
+}
+
 __device__ __forceinline__ void produce(const Params& params, const Shared& shared) {
   const bool elected = threadIdx.x == 0;
   const u64 once = evict_first_policy(), often = evict_last_policy();
@@ -1219,28 +1289,8 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
 #pragma unroll 1
   while (true) {
     const Work work = schedule.next();
-    if (elected) {
-      wait(shared.query_empty(queries.stage), queries.parity ^ 1);
-      shared.write_work(queries.stage, work);
-      if (work.batch < 0) {
-        arrive(shared.query_full(queries.stage));
-      } else {
-        arrive_and_expect(shared.query_full(queries.stage), kConsumers * kQueryBytes);
-        const int batch = kVarlen && params.args.cu_seqlens_q != nullptr ? 0 : work.batch;
-#pragma unroll
-        for (int w = 0; w < kConsumers; ++w) {
-#pragma unroll
-          for (int p = 0; p < kPanelsK; ++p) {
-            load_box(shared.queries(queries.stage, w) + p * 64 * kSwizzleK, params.q,
-                     shared.query_full(queries.stage), once, p * kPanelK, 0,
-                     work.sequence.first_q + work.query + w * 64 / kPackedHeads, work.head / kPackedHeads,
-                     batch);
-          }
-        }
-      }
-    }
+    if (elected && (!kKeysFirst || work.batch < 0)) load_queries(params, shared, work, queries, once);
     if (work.batch < 0) break;
-    queries.advance();
     const int kv_head = work.head / params.group;
 #pragma unroll 1
     for (int n = work.tiles.end - 1; n >= work.tiles.first; --n) {
@@ -1251,7 +1301,9 @@ __device__ __forceinline__ void produce(const Params& params, const Shared& shar
                                                   shared.values(tiles.stage), shared.value_empty(tiles.stage),
                                                   shared.value_full(tiles.stage), tiles.parity, often);
       tiles.advance();
+      if (elected && kKeysFirst && n == work.tiles.end - 1) load_queries(params, shared, work, queries, once);
     }
+    queries.advance();
   }
 }
 
@@ -1487,7 +1539,22 @@ struct Softmax {
   }
 };
 
-// What attention_sm90 writes: a warpgroup's rows of out and lse. Included by the kernel.
+// What attention_sm90 does at the ends of its rows and its tiles, whichever way out is written. Included by the kernel.
+
+// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
+// Every warpgroup clears for itself, so that it need not wait for others.
+__device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
+  const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
+#pragma unroll 1
+  for (int p = 0; p < kPanelsV; ++p) {
+    const u32 first = values + (p * kBlockN + max(valid, 0)) * kSwizzleV;
+    for (int i = threadIdx.x % 128; i < chunks; i += 128) clear_shared(first + 16 * i);
+  }
+  fence_async_proxy();
+  named_sync(kGroupBarrier + warpgroup, 128);
+}
+
+// The output of attention_sm90 as threads write it from their registers. Included by the kernel.
 
 // Rows that four neighbouring lanes share, as the multiplications leave them. Included by an attention
 // kernel.
@@ -1531,31 +1598,19 @@ __device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[k
   }
 }
 
-// Rows `valid` to kBlockN of a tile of values become zeros: 0 times what lies beyond a sequence may be NaN.
-// Every warpgroup clears for itself, so that it need not wait for others.
-__device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup) {
-  const int chunks = (kBlockN - max(valid, 0)) * (kSwizzleV / 16);
-#pragma unroll 1
-  for (int p = 0; p < kPanelsV; ++p) {
-    const u32 first = values + (p * kBlockN + max(valid, 0)) * kSwizzleV;
-    for (int i = threadIdx.x % 128; i < chunks; i += 128) clear_shared(first + 16 * i);
-  }
-  fence_async_proxy();
-  named_sync(kGroupBarrier + warpgroup, 128);
-}
-
-// A warpgroup's rows of a tile that is complete but not written, normalised and rounded. Until there is one,
-// nothing.
-class Finished {
+// A warpgroup's rows of a tile that is complete, normalised and rounded: they are written while the queries of
+// the next one are being loaded. Until there is one, nothing.
+class Output {
  public:
-  Finished() = default;
-  __device__ __forceinline__ Finished(const Arguments& args, const Work& work, const RowScores& rows,
-                                      const Softmax& softmax, const float (&out)[kBlockV / 2])
-      : batch_(work.batch), part_(work.part), sequence_(work.sequence) {
+  __device__ __forceinline__ void take(const Params& params, u32, const Work& work, const RowScores& rows,
+                                       const Softmax& softmax, const float (&out)[kBlockV / 2]) {
+    batch_ = work.batch;
+    part_ = work.part;
+    sequence_ = work.sequence;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       row_[r] = rows.row[r];
-      if constexpr (kHasLse) lse_[r] = softmax.lse(r, args);
+      if constexpr (kHasLse) lse_[r] = softmax.lse(r, params.args);
 #pragma unroll
       for (int tile = 0; tile < kBlockV / 8; ++tile) {
         out_[r][tile] = device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
@@ -1564,7 +1619,7 @@ class Finished {
     }
   }
 
-  __device__ __forceinline__ void write(const Params& params) {
+  __device__ __forceinline__ void write_pending(const Params& params) {
     const Arguments& args = params.args;
     const int first_column = part_ * kBlockV;
 #pragma unroll
@@ -1581,6 +1636,8 @@ class Finished {
       store_quad_row(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
     }
   }
+
+  __device__ __forceinline__ void finish() {}
 
  private:
   int batch_ = 0, part_ = 0;
@@ -1606,15 +1663,14 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const auto keys = [&](int stage) { return row_descriptor(shared.keys(stage)); };
   const auto values = [&](int stage) { return column_descriptor<kBlockN * kSwizzleV>(shared.values(stage)); };
 
-  Finished finished;  // the tile before, which is written while the queries of the next one are being loaded
-
+  Output output;
   Ring<kQueryStages> queries;
   Ring<kStages> tiles;
 #pragma unroll 1
   while (true) {
-    finished.write(params);
+    output.write_pending(params);
     wait(shared.query_full(queries.stage), queries.parity);
-    const Work work = shared.read_work(queries.stage);
+    const Work work = shared.read_work(args, queries.stage);
     if (work.batch < 0) break;
 
     const u32 query = row_descriptor(shared.queries(queries.stage, warpgroup));
@@ -1692,8 +1748,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (elected) arrive(shared.value_empty(tiles.stage));
     tiles.advance();
 
-    finished = Finished(args, work, row_state, softmax, out);
+    output.take(params, shared.staged(), work, row_state, softmax, out);
   }
+  output.finish();
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads, 1)
