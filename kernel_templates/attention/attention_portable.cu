@@ -7,9 +7,14 @@
 // first, with an online softmax (Dao 2023, arXiv:2307.08691). Each warp owns 16 * kRowTiles rows from the
 // scores to the output, so softmax needs no shared memory. Tensor cores through mma.sync, copies through
 // cp.async: sm_80 and later.
+//
+// An mma.sync keeps the scheduler busy for six cycles on an H100, and every other instruction costs one: what counts is
+// how few there are between the multiplications. Hence maxima that are not looked for (online_softmax.cuh), addresses
+// that stay in registers, and copies that lie between the multiplications (tile_stream.cuh).
 
 //% include "device/types.cuh"
 //% include "device/vector.cuh"
+//% include "device/copy_barrier.cuh"
 //% include "device/cp_async.cuh"
 //% include "device/mma.cuh"
 //% include "device/reduce.cuh"
@@ -40,8 +45,7 @@ constexpr int kBlockN = ${BLOCK_N};
 constexpr int kWarps = ${WARPS};
 constexpr int kStages = ${STAGES};                         // tiles of K and of V in shared memory
 constexpr bool kQueryInRegisters = ${QUERY_IN_REGISTERS};  // else its fragments are re-read for every tile
-constexpr bool kPipelined = ${PIPELINED};       // q . k of a tile is computed under the softmax of the one before
-constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};  // the register budget is divided by this
+constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};             // the register budget is divided by this
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "rows are copied and multiplied in groups of 8 elements");
@@ -49,7 +53,6 @@ static_assert(kBlockM % (16 * kWarps) == 0, "every warp owns whole 16-row tiles"
 static_assert(kBlockM % kPackedHeads == 0, "a tile begins with the first head of a query");
 static_assert(kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
 static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on its way");
-static_assert(kStages == 2 || !kPipelined, "keys arrive a tile ahead of values");
 
 using namespace device;
 
@@ -83,6 +86,7 @@ constexpr int kTileBytesV = 2 * kBlockN * kPitchV;
 //% include "attention/dropout.cuh"
 //% include "attention/grid.cuh"
 //% include "attention/tiles.cuh"
+//% include "attention/tile_stream.cuh"
 //% include "attention/online_softmax.cuh"
 //% include "attention/output_portable.cuh"
 
@@ -99,12 +103,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const int kv_head = place.head / (args.heads / args.kv_heads);
   const TileRange tiles =
       visible_tiles(args, sequence, place.first_row / kPackedHeads, kBlockM / kPackedHeads);
+  const int last = tiles.end - 1;
 
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int lane = threadIdx.x % 32;
   const int warp_row = warp * kRowsPerWarp;
 
-  const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile % 2; };
+  const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile & 1; };
   const auto copy_k = [&](int tile) {
     copy_tile<kBlockN, kHeadDim, kPitchK>(
         shared_address(tiles_k) + stage_of(tile) * kTileBytesK,
@@ -119,23 +124,23 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         sequence.seqlen_k - tile * kBlockN);
   };
 
+  TileBarriers barriers;
   zero_padding<kBlockM, kHeadDim, kPitchQ>(tile_q);
   zero_padding<kStages * kBlockN, kHeadDim, kPitchK>(tiles_k);
-  const int last = tiles.end - 1;
   if (last >= tiles.first) {
     copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q),
                                           query_rows(args, sequence, place.batch, place.head, place.first_row),
                                           sequence.seqlen_q * kPackedHeads - place.first_row);
     copy_k(last);
-    if constexpr (kStages > 1 && !kPipelined) copy_v(last);
-    commit_copies();
+    if constexpr (kStages > 1) copy_v(last);
+    barriers.copies_issued(0);
   }
 
   // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
   // (transposed).
-  const u32 q_lane = shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8);
-  const u32 k_lane = shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8);
-  const u32 v_lane = shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8);
+  const u32 q_lane = kept(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
+  const u32 k_lane = kept(shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
+  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8));
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {
@@ -145,70 +150,100 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       return load_query(q_lane, step);
     }
   };
-  const auto load_queries = [&] {
+  if (kQueryInRegisters && last >= tiles.first) {
+    barriers.wait_for_copies(0);
 #pragma unroll
-    for (int step = 0; kQueryInRegisters && step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
-  };
+    for (int step = 0; step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
+  }
+
+  NextTile next{
+      KeyStream(shared_address(tiles_k),
+                strided_rows(sequence, place.batch, kv_head, args.k, args.k_stride, last * kBlockN)),
+      ValueStream(shared_address(tiles_v), strided_rows(sequence, place.batch, kv_head, args.v + place.first_column,
+                                                        args.v_stride, last * kBlockN))};
+  if constexpr (kHeadDim == kBlockV) next.values.dst = next.keys.dst + kStages * kTileBytesK;  // a register less
 
   Accumulator acc;
   acc.clear();
-  Scores scores;
-  const auto modify = [&](int tile) { modify_scores(scores, args, place, tiles, warp_row, tile); };
-  const auto v_tile = [&](int tile) { return v_lane + stage_of(tile) * kTileBytesV; };
-  const auto k_tile = [&](int tile) { return k_lane + stage_of(tile) * kTileBytesK; };
-
-  if constexpr (kPipelined) {
-    if (last >= tiles.first) {
-      wait_copies<0>();
-      __syncthreads();
-      if (last > tiles.first) copy_k(last - 1);
-      copy_v(last);
-      commit_copies();
-      load_queries();
-      multiply_keys(scores, query_of, k_tile(last));
-    }
+  u32 unknown = kAllRows;  // the rows whose maximum is to be looked for
+  // Of the keys that the warp's last row sees.
+  const int keys_end =
+      visible_keys(args, sequence, (place.first_row + warp_row + kRowsPerWarp - 1) / kPackedHeads).end;
 #pragma unroll 1
-    for (int tile = last; tile > tiles.first; --tile) {
-      wait_copies<0>();
-      __syncthreads();
-      if (tile - 1 > tiles.first) copy_k(tile - 2);
+  for (int tile = last; tile >= tiles.first; --tile) {
+    barriers.wait_for_copies(last - tile);
+    const bool more = tile > tiles.first, sees = kSeesAll || tile * kBlockN < keys_end;
+    const u32 k_tile = k_lane + stage_of(tile) * kTileBytesK, v_tile = v_lane + stage_of(tile) * kTileBytesV;
+    if constexpr (kStages == 1) {
+      copy_v(tile);
+      commit_copies();
+    } else if (!kStreams && more) {
+      copy_k(tile - 1);
       copy_v(tile - 1);
       commit_copies();
-      modify(tile);
-      const auto reuse = [&](int j) { multiply_16_keys(scores, query_of, k_tile(tile - 1), j); };
-      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), reuse);
     }
-    if (last >= tiles.first) {
-      wait_copies<0>();
-      __syncthreads();
-      modify(tiles.first);
-      accumulate(acc, scores, args, place, warp_row, tiles.first, v_tile(tiles.first), [](int) {});
-    }
-  } else {
+    const auto copy_next = [&](int step) {
+      if (step == NextTile::kFirstStep) barriers.wait_for_reads(last - tile + 1);
+      next.copy(step, stage_of(tile - 1), more);
+    };
+
+    Scores scores;
+    Probabilities p;
+    const auto exponentiate_at = [&](int j, float (&sum)[kRowTiles][2]) {
+      exponentiate(p, sum, scores, j, acc.row_max, args, place, warp_row, tile);
+    };
+    if constexpr (kStreams) {
+      if (sees) {
+        float sum[kRowTiles][2];
 #pragma unroll 1
-    for (int tile = last; tile >= tiles.first; --tile) {
-      wait_copies<0>();
-      __syncthreads();
-      if constexpr (kStages == 1) {
-        copy_v(tile);
-        commit_copies();
-      } else if (tile > tiles.first) {
-        copy_k(tile - 1);
-        copy_v(tile - 1);
-        commit_copies();
+        for (bool again = false;; again = true) {
+          multiply_keys(scores, query_of, k_tile, copy_next);
+          modify_scores(scores, args, place, tiles, warp_row, tile);
+          if (__any_sync(0xffffffffu, unknown != 0)) unknown = raise_maxima(acc, scores, softmax_scale(args), unknown);
+#pragma unroll
+          for (int t = 0; t < kRowTiles; ++t) sum[t][0] = sum[t][1] = 0.0f;
+#pragma unroll
+          for (int j = 0; j < kKeyTiles; j += kTilesAtOnce) exponentiate_at(j, sum);
+          if (again || !__any_sync(0xffffffffu, any_beyond(sum))) break;
+          unknown = rows_beyond(sum);
+          next.back();
+        }
+#pragma unroll
+        for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+          for (int r = 0; r < 2; ++r) acc.row_sum[t][r] += sum[t][r];
+        }
+      } else {
+#pragma unroll
+        for (int step = 0; step < kDimSteps; ++step) copy_next(step);
       }
-      if (tile == last) load_queries();
-      multiply_keys(scores, query_of, k_tile(tile));
+      if (more) barriers.copies_issued(last - tile + 1);
+      if (sees) {
+#pragma unroll
+        for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_tile, j);
+      }
+      barriers.reads_done(last - tile);
+    } else {
+      if (sees) multiply_keys(scores, query_of, k_tile, [](int) {});
       if constexpr (kStages == 1) {
         wait_copies<0>();
         __syncthreads();
-        if (tile > tiles.first) {
+        if (more) {
           copy_k(tile - 1);
           commit_copies();
         }
       }
-      modify(tile);
-      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), [](int) {});
+      if (sees) {
+        modify_scores(scores, args, place, tiles, warp_row, tile);
+        const u32 grown = rows_grown(acc, scores, softmax_scale(args));
+        if (__any_sync(0xffffffffu, grown != 0)) raise_maxima(acc, scores, softmax_scale(args), quad_or(grown));
+#pragma unroll
+        for (int j = 0; j < kKeyTiles; j += kTilesAtOnce) {
+          exponentiate_at(j, acc.row_sum);
+#pragma unroll
+          for (int i = j; i < j + kTilesAtOnce; i += 2) multiply_values(acc, p, v_tile, i);
+        }
+      }
     }
   }
 

@@ -5,14 +5,23 @@
 
 constexpr float kLowest = -3.4028234e38f;
 // The running maximum is raised only when it has grown by more than this (in powers of two): until then the
-// probabilities stay below 2^8, far from overflow, and the output need not be rescaled. Each row decides for
-// itself, so its result does not depend on the rows it shares a tile with.
+// probabilities stay below 2^8, far from overflow, and the output need not be rescaled.
 constexpr float kMaxSlack = kProbabilities ? 0.0f : 8.0f;
+// With kStreams maxima are not even looked for, unless a lane's share of a row's sum over one tile reaches this, far from
+// what scalar overflows at: keys and queries of the tile are then multiplied once more.
+constexpr float kMostSum = 32768.0f;
+// Either way each row decides for itself, so its result does not depend on the rows it shares a tile with.
+constexpr u32 kAllRows = (1u << 2 * kRowTiles) - 1;  // bit 2 * t + r: row 16 * t + 8 * r + lane / 4
 
 // What a warp holds of one tile's scores: rows 16 * t + 8 * r + lane / 4, keys 8 * j + 2 * (lane % 4) + c in
 // at[t][4 * j + 2 * r + c].
 struct Scores {
   float at[kRowTiles][4 * kKeyTiles];
+};
+
+// Their exponentials as the left operand of p . v: keys 8 * j + 2 * (lane % 4) and the next one in at[t][2 * j + r].
+struct Probabilities {
+  u32 at[kRowTiles][2 * kKeyTiles];
 };
 
 // A warp's rows of the output and the state of their online softmax; indices as above, columns instead of
@@ -42,9 +51,10 @@ __device__ __forceinline__ QueryStep load_query(u32 q_lane, int step) {
   return query;
 }
 
-// scores = q . k; `query_of(step)` gives the query fragments.
-template <class QueryOf>
-__device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& query_of, u32 k_lane) {
+// scores = q . k; `query_of(step)` gives the query fragments, `between(step)` is called after each step.
+template <class QueryOf, class Between>
+__device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& query_of, u32 k_lane,
+                                              const Between& between) {
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
@@ -69,27 +79,7 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& que
         mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query[step % 2].at[t], keys[now][2], keys[now][3]);
       }
     }
-  }
-}
-
-// The same for 16 keys alone, 8-key tiles j and j + 1.
-template <class QueryOf>
-__device__ __forceinline__ void multiply_16_keys(Scores& scores, const QueryOf& query_of, u32 k_lane, int j) {
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) scores.at[t][4 * j + i] = 0.0f;
-  }
-#pragma unroll
-  for (int step = 0; step < kDimSteps; ++step) {
-    const QueryStep query = query_of(step);
-    u32 keys[4];
-    load_matrix_x4(keys, k_lane + 2 * (8 * j * kPitchK + 16 * step));
-#pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) {
-      mma_m16n8k16<scalar>(scores.at[t] + 4 * j, query.at[t], keys[0], keys[1]);
-      mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query.at[t], keys[2], keys[3]);
-    }
+    between(step);
   }
 }
 
@@ -114,116 +104,126 @@ __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& a
   }
 }
 
-// Raises the maxima that have grown by more than the slack and rescales what was summed under the old ones.
-__device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& scores, float scale) {
-  float raised[kRowTiles][2];
-  bool grown = false;
+// What a lane sees of a row's maximum.
+__device__ __forceinline__ float row_maximum(const Scores& scores, int t, int r) {
+  float m = negative_infinity();
+#pragma unroll
+  for (int j = 0; j < kKeyTiles; ++j)
+    m = fmaxf(m, fmaxf(scores.at[t][4 * j + 2 * r], scores.at[t][4 * j + 2 * r + 1]));
+  return m;
+}
+
+// The bits of all lanes of a quad.
+__device__ __forceinline__ u32 quad_or(u32 rows) {
+  rows |= __shfl_xor_sync(0xffffffffu, rows, 1);
+  return rows | __shfl_xor_sync(0xffffffffu, rows, 2);
+}
+
+// The rows whose maximum, as far as a lane sees it, has grown by more than the slack.
+__device__ __forceinline__ u32 rows_grown(const Accumulator& acc, const Scores& scores, float scale) {
+  u32 rows = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float m = negative_infinity();
-#pragma unroll
-      for (int j = 0; j < kKeyTiles; ++j)
-        m = fmaxf(m, fmaxf(scores.at[t][4 * j + 2 * r], scores.at[t][4 * j + 2 * r + 1]));
-      raised[t][r] = quad_max(m) * scale;
-      grown |= raised[t][r] > acc.row_max[t][r] + kMaxSlack;
+      if (row_maximum(scores, t, r) * scale > acc.row_max[t][r] + kMaxSlack) rows |= 1u << (2 * t + r);
     }
   }
-  if (!__any_sync(0xffffffffu, grown)) return;
+  return rows;
+}
+
+// Raises the maxima of `rows` to those of a tile and rescales what was summed under the old ones. Returns the rows that
+// have none yet.
+__device__ __forceinline__ u32 raise_maxima(Accumulator& acc, const Scores& scores, float scale, u32 rows) {
+  u32 empty = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const bool grows = raised[t][r] > acc.row_max[t][r] + kMaxSlack;
-      const float factor = grows ? exp2_approx(acc.row_max[t][r] - raised[t][r]) : 1.0f;
-      acc.row_max[t][r] = grows ? raised[t][r] : acc.row_max[t][r];
+      const float raised = quad_max(row_maximum(scores, t, r)) * scale;
+      const bool grows = (rows >> (2 * t + r) & 1) != 0 && raised > acc.row_max[t][r];
+      const float factor = grows ? exp2_approx(acc.row_max[t][r] - raised) : 1.0f;
+      acc.row_max[t][r] = grows ? raised : acc.row_max[t][r];
       acc.row_sum[t][r] *= factor;
 #pragma unroll
       for (int c = 0; c < kOutTiles; ++c) {
         acc.out[t][c][2 * r] *= factor;
         acc.out[t][c][2 * r + 1] *= factor;
       }
+      if (acc.row_max[t][r] == negative_infinity()) empty |= 1u << (2 * t + r);
     }
+  }
+  return empty;
+}
+
+// Scores become probabilities for 8-key tiles j to j + kTilesAtOnce - 1: p = 2^(scale * score - row_max), without those
+// that dropout drops. Adds them all to `sum`, a lane's share of the rows' sums.
+constexpr int kTilesAtOnce = kDropout || kProbabilities ? 4 : 2;
+__device__ __forceinline__ void exponentiate(Probabilities& p, float (&sum)[kRowTiles][2], Scores& scores, int j,
+                                             const float (&row_max)[kRowTiles][2], const Arguments& args,
+                                             const Place& place, int warp_row, int tile) {
+  const float scale = softmax_scale(args);
+  const Place here = kProbabilities ? place_of_block(args) : place;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+    float(&s)[4 * kTilesAtOnce] = reinterpret_cast<float(&)[4 * kTilesAtOnce]>(scores.at[t][4 * j]);
+    u32(&packed)[2 * kTilesAtOnce] = reinterpret_cast<u32(&)[2 * kTilesAtOnce]>(p.at[t][2 * j]);
+#pragma unroll
+    for (int i = 0; i < 2 * kTilesAtOnce; ++i) {
+      const int r = i % 2;
+      const float offset = -fmaxf(row_max[t][r], kLowest);  // finite even if the row saw no key yet
+      s[2 * i] = exp2_approx(fmaf(s[2 * i], scale, offset));
+      s[2 * i + 1] = exp2_approx(fmaf(s[2 * i + 1], scale, offset));
+      sum[t][r] += s[2 * i] + s[2 * i + 1];
+    }
+    const FragmentPlace fragment{here.batch, here.head, sequence_row(here, warp_row + 16 * t)};
+    if constexpr (kProbabilities) apply_dropout(s, args, here.sequence, fragment, tile * kBlockN + 8 * j);
+#pragma unroll
+    for (int i = 0; i < 2 * kTilesAtOnce; ++i) packed[i] = pack<scalar>(s[2 * i], s[2 * i + 1]);
+    if constexpr (kDropout && !kProbabilities) drop_packed(packed, args, fragment, tile * kBlockN + 8 * j);
   }
 }
 
-// Dropout of the probabilities of 32 keys, 8-key tiles j to j + 3 of row tile t.
-__device__ __forceinline__ void drop_probabilities(Scores& probabilities, const Arguments& args, const Place& place,
-                                                   int warp_row, int tile, int t, int j) {
-  float(&p)[16] = reinterpret_cast<float(&)[16]>(probabilities.at[t][4 * j]);
-  const Place here = kProbabilities ? place_of_block(args) : place;
-  apply_dropout(p, args, here.sequence, {here.batch, here.head, sequence_row(here, warp_row + 16 * t)},
-                tile * kBlockN + 8 * j);
+// Whether a lane has a sum that is too large, or no number.
+__device__ __forceinline__ bool any_beyond(const float (&sum)[kRowTiles][2]) {
+  bool beyond = false;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) beyond |= !(fmaxf(sum[t][0], sum[t][1]) < kMostSum);
+  return beyond;
 }
 
-// out += p v with p = 2^(scale * score - row_max), 16 keys at a time: the exponentials of one step run under the
-// products of the step before. Scores become probabilities; `drop(t, j)` drops those of four 8-key tiles. When
-// `reuse(j)` is called, scores j and j + 1 have served.
-template <class Drop, class Reuse>
-__device__ __forceinline__ void multiply_values(Accumulator& acc, Scores& scores, float scale, u32 v_lane,
-                                                const Drop& drop, const Reuse& reuse) {
-  constexpr bool kDrops = kDropout || kProbabilities;
-  constexpr int kTilesAtOnce = kDrops ? 4 : 2;
-  float offset[kRowTiles][2];
+// The rows of a quad any of whose sums is too large, or no number.
+__device__ __forceinline__ u32 rows_beyond(const float (&sum)[kRowTiles][2]) {
+  u32 rows = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
-    for (int r = 0; r < 2; ++r)
-      offset[t][r] = -fmaxf(acc.row_max[t][r], kLowest);  // finite even if the row saw no key yet
+    for (int r = 0; r < 2; ++r) {
+      if (!(sum[t][r] < kMostSum)) rows |= 1u << (2 * t + r);
+    }
   }
-#pragma unroll
-  for (int j = 0; j < kKeyTiles; j += 2) {
-    if (j % kTilesAtOnce == 0) {
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-        for (int i = 0; i < 2 * kTilesAtOnce; ++i) {
-          const int r = i % 2;
-          float& low = scores.at[t][4 * j + 2 * i];
-          float& high = scores.at[t][4 * j + 2 * i + 1];
-          low = exp2_approx(fmaf(low, scale, offset[t][r]));
-          high = exp2_approx(fmaf(high, scale, offset[t][r]));
-          acc.row_sum[t][r] += low + high;
-        }
-        if constexpr (kDrops) drop(t, j);
-      }
-    }
-    u32 p[kRowTiles][4];
-#pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        p[t][i] = pack<scalar>(scores.at[t][4 * j + 2 * i], scores.at[t][4 * j + 2 * i + 1]);
-    }
-#pragma unroll
-    for (int c = 0; c + 1 < kOutTiles; c += 2) {
-      u32 values[4];
-      load_matrix_x4_transposed(values, v_lane + 2 * (8 * j * kPitchV + 8 * c));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-        mma_m16n8k16<scalar>(acc.out[t][c], p[t], values[0], values[1]);
-        mma_m16n8k16<scalar>(acc.out[t][c + 1], p[t], values[2], values[3]);
-      }
-    }
-    if constexpr (kOutTiles % 2 == 1) {
-      u32 values[2];
-      load_matrix_x2_transposed(values[0], values[1], v_lane + 2 * (8 * j * kPitchV + 8 * (kOutTiles - 1)));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t)
-        mma_m16n8k16<scalar>(acc.out[t][kOutTiles - 1], p[t], values[0], values[1]);
-    }
-    reuse(j);
-  }
+  return quad_or(rows);
 }
 
-// One tile's scores, once modified, become its share of the output.
-template <class Reuse>
-__device__ __forceinline__ void accumulate(Accumulator& acc, Scores& scores, const Arguments& args,
-                                           const Place& place, int warp_row, int tile, u32 v_lane,
-                                           const Reuse& reuse) {
-  const float scale = softmax_scale(args);
-  const auto drop = [&](int t, int j) { drop_probabilities(scores, args, place, warp_row, tile, t, j); };
-  raise_maxima(acc, scores, scale);
-  multiply_values(acc, scores, scale, v_lane, drop, reuse);
+// out += p v for 16 keys, 8-key tiles j and j + 1.
+__device__ __forceinline__ void multiply_values(Accumulator& acc, const Probabilities& p, u32 v_lane, int j) {
+  const auto multiply_column = [&](int c, u32 v0, u32 v1) {
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+      const u32 a[4] = {p.at[t][2 * j], p.at[t][2 * j + 1], p.at[t][2 * j + 2], p.at[t][2 * j + 3]};
+      mma_m16n8k16<scalar>(acc.out[t][c], a, v0, v1);
+    }
+  };
+#pragma unroll
+  for (int c = 0; c + 1 < kOutTiles; c += 2) {
+    u32 values[4];
+    load_matrix_x4_transposed(values, v_lane + 2 * (8 * j * kPitchV + 8 * c));
+    multiply_column(c, values[0], values[1]);
+    multiply_column(c + 1, values[2], values[3]);
+  }
+  if constexpr (kOutTiles % 2 == 1) {
+    u32 values[2];
+    load_matrix_x2_transposed(values[0], values[1], v_lane + 2 * (8 * j * kPitchV + 8 * (kOutTiles - 1)));
+    multiply_column(kOutTiles - 1, values[0], values[1]);
+  }
 }

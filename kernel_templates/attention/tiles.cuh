@@ -50,6 +50,10 @@ struct PagedRows {
 };
 
 // The rows of k or v from key `key` of a sequence on.
+__device__ __forceinline__ StridedRows strided_rows(const Sequence& sequence, int batch, int kv_head,
+                                                    const scalar* tensor, const i64 (&stride)[3], int key) {
+  return {tensor + kv_head * stride[2] + batch * stride[0] + (sequence.first_k + key) * stride[1], stride[1]};
+}
 __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch,
                                          int kv_head, const scalar* tensor, const i64 (&stride)[3], int key) {
   const scalar* const first = tensor + kv_head * stride[2];
@@ -62,7 +66,7 @@ __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& 
                      static_cast<u32>(args.page_size),
                      static_cast<u32>(key)};
   } else {
-    return StridedRows{first + batch * stride[0] + (sequence.first_k + key) * stride[1], stride[1]};
+    return strided_rows(sequence, batch, kv_head, tensor, stride, key);
   }
 }
 

@@ -23,7 +23,23 @@ __device__ __forceinline__ void arrive_copied(u32 barrier) {
       : "memory");
 }
 
-// Waits until the phase of this parity is complete.
+// For `arrivals` threads, which tell that others may overwrite what they, or their warps, have read. By one thread,
+// before a block barrier.
+__device__ __forceinline__ void init_read_barrier(u32 barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void arrive_read(u32 barrier) {
+  asm volatile(
+      "{\n"
+      "  .reg .b64 state;\n"
+      "  mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}" ::"r"(barrier)
+      : "memory");
+}
+
+// Waits until the phase of this parity is complete, of either barrier. A new barrier counts as having completed a
+// phase of parity 1.
 __device__ __forceinline__ void wait_copied(u32 barrier, u32 parity) {
   asm volatile(
       "{\n"

@@ -22,6 +22,17 @@ __device__ __forceinline__ void copy_async(u32 dst, const void* src, bool valid)
   }
 }
 
+// Copies 16 bytes if `wanted`, else does nothing.
+__device__ __forceinline__ void copy_async_if(u32 dst, const void* src, bool wanted) {
+  asm volatile(
+      "{\n"
+      ".reg .pred wanted;\n"
+      "setp.ne.b32 wanted, %2, 0;\n"
+      "@wanted cp.async.cg.shared.global.L2::128B [%0], [%1], 16;\n"
+      "}" ::"r"(dst),
+      "l"(src), "r"(static_cast<int>(wanted)));
+}
+
 // Closes the group of copies this thread has issued since the last commit.
 __device__ __forceinline__ void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
