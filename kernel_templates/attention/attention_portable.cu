@@ -5,11 +5,12 @@
 //
 // One block computes kBlockM query rows of one head; it walks over the keys in tiles of kBlockN, last tile
 // first, with an online softmax (Dao 2023, arXiv:2307.08691). Each warp owns 16 * kRowTiles rows from the
-// scores to the output, so softmax needs no shared memory. Tensor cores through mma.sync, copies through
-// cp.async: sm_80 and later.
+// scores to the output, so softmax needs no shared memory. With kKeyParts = 2 two warps share twice as many rows
+// and exchange their probabilities: fragments of k and v then serve twice as many multiplications, where a warp
+// cannot hold 32 rows of the output. Tensor cores through mma.sync, copies through cp.async: sm_80 and later.
 //
-// An mma.sync keeps the scheduler busy for six cycles on an H100, and every other instruction costs one: what counts is
-// how few there are between the multiplications. Hence maxima that are not looked for (online_softmax.cuh), addresses
+// An mma.sync takes a scheduler of an H100 six cycles, and every other instruction costs one: what counts is how
+// few there are between the multiplications. Hence maxima that are not looked for (online_softmax.cuh), addresses
 // that stay in registers, and copies that lie between the multiplications (tile_stream.cuh).
 
 //% include "device/types.cuh"
@@ -45,28 +46,30 @@ constexpr int kBlockN = ${BLOCK_N};
 constexpr int kWarps = ${WARPS};
 constexpr int kStages = ${STAGES};                         // tiles of K and of V in shared memory
 constexpr bool kQueryInRegisters = ${QUERY_IN_REGISTERS};  // else its fragments are re-read for every tile
+constexpr int kKeyParts = ${KEY_PARTS};                    // warps that share rows, each with a part of the keys
 constexpr int kBlocksPerSm = ${BLOCKS_PER_SM};             // the register budget is divided by this
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "rows are copied and multiplied in groups of 8 elements");
-static_assert(kBlockM % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
+static_assert(kBlockM * kKeyParts % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
 static_assert(kBlockM % kPackedHeads == 0, "a tile begins with the first head of a query");
-static_assert(kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
+static_assert(kBlockN % (32 * kKeyParts) == 0, "dropout draws its bytes for 32 keys at a time");
 static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on its way");
 
 using namespace device;
 
 constexpr int kThreads = 32 * kWarps;
-constexpr int kRowTiles = kBlockM / (16 * kWarps);  // 16-row tiles per warp
+constexpr int kRowTiles = kBlockM * kKeyParts / (16 * kWarps);  // 16-row tiles per warp
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 constexpr int kDimSteps = ceil_div(kHeadDim, 16);  // 16-wide steps of q . k
 constexpr int kDimPadded = 16 * kDimSteps;  // columns of q and k in shared memory; beyond kHeadDim: zeros
-constexpr int kKeyTiles = kBlockN / 8;      // 8-key tiles of the scores
+constexpr int kKeyTiles = kBlockN / kKeyParts / 8;  // 8-key tiles of a warp's scores
 // Columns of out beyond 256 do not fit a warp's registers: two blocks have kBlockV columns each. They overlap
 // where kHeadDimV / 2 is no multiple of 8.
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
-constexpr int kOutTiles = kBlockV / 8;  // 8-column tiles of the output
+constexpr int kOutTiles = kBlockV / kKeyParts / 8;  // 8-column tiles of a warp's output
+static_assert(kBlockV % (8 * kKeyParts) == 0, "warps that share rows have as many columns each");
 
 // Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different
 // banks.
@@ -88,6 +91,7 @@ constexpr int kTileBytesV = 2 * kBlockN * kPitchV;
 //% include "attention/tiles.cuh"
 //% include "attention/tile_stream.cuh"
 //% include "attention/online_softmax.cuh"
+//% include "attention/exchanged_probabilities.cuh"
 //% include "attention/output_portable.cuh"
 
 extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
@@ -107,7 +111,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int lane = threadIdx.x % 32;
-  const int warp_row = warp * kRowsPerWarp;
+  const int warp_row = warp / kKeyParts * kRowsPerWarp;
+  const int part = warp % kKeyParts;
 
   const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile & 1; };
   const auto copy_k = [&](int tile) {
@@ -125,6 +130,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   };
 
   TileBarriers barriers;
+  ProbabilityExchange exchange(shared_address(tiles_v) + kStages * kTileBytesV, warp);
   zero_padding<kBlockM, kHeadDim, kPitchQ>(tile_q);
   zero_padding<kStages * kBlockN, kHeadDim, kPitchK>(tiles_k);
   if (last >= tiles.first) {
@@ -139,8 +145,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
   // (transposed).
   const u32 q_lane = kept(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
-  const u32 k_lane = kept(shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
-  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8));
+  const u32 k_lane = kept(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
+                          2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
+  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {
@@ -161,14 +168,14 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
                 strided_rows(sequence, place.batch, kv_head, args.k, args.k_stride, last * kBlockN)),
       ValueStream(shared_address(tiles_v), strided_rows(sequence, place.batch, kv_head, args.v + place.first_column,
                                                         args.v_stride, last * kBlockN))};
-  if constexpr (kHeadDim == kBlockV) next.values.dst = next.keys.dst + kStages * kTileBytesK;  // a register less
+  if constexpr (kHeadDim == kBlockV && kPitchK == kPitchV)
+    next.values.dst = next.keys.dst + kStages * kTileBytesK;  // a register less
 
   Accumulator acc;
   acc.clear();
   u32 unknown = kAllRows;  // the rows whose maximum is to be looked for
-  // Of the keys that the warp's last row sees.
-  const int keys_end =
-      visible_keys(args, sequence, (place.first_row + warp_row + kRowsPerWarp - 1) / kPackedHeads).end;
+  const int last_query = (place.first_row + warp_row + kRowsPerWarp - 1) / kPackedHeads;  // of the warp
+  const int keys_end = visible_keys(args, sequence, last_query).end;
 #pragma unroll 1
   for (int tile = last; tile >= tiles.first; --tile) {
     barriers.wait_for_copies(last - tile);
@@ -187,10 +194,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       next.copy(step, stage_of(tile - 1), more);
     };
 
+    const int key = tile * kBlockN + part * 8 * kKeyTiles;  // the warp's first one
     Scores scores;
     Probabilities p;
     const auto exponentiate_at = [&](int j, float (&sum)[kRowTiles][2]) {
-      exponentiate(p, sum, scores, j, acc.row_max, args, place, warp_row, tile);
+      exponentiate(p, sum, scores, j, acc.row_max, args, place, warp_row, key);
     };
     if constexpr (kStreams) {
       if (sees) {
@@ -198,8 +206,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 #pragma unroll 1
         for (bool again = false;; again = true) {
           multiply_keys(scores, query_of, k_tile, copy_next);
-          modify_scores(scores, args, place, tiles, warp_row, tile);
-          if (__any_sync(0xffffffffu, unknown != 0)) unknown = raise_maxima(acc, scores, softmax_scale(args), unknown);
+          modify_scores(scores, args, place, tiles, warp_row, tile, key);
+          if (__any_sync(0xffffffffu, unknown != 0))
+            unknown = raise_maxima(acc, scores, softmax_scale(args), unknown);
 #pragma unroll
           for (int t = 0; t < kRowTiles; ++t) sum[t][0] = sum[t][1] = 0.0f;
 #pragma unroll
@@ -219,8 +228,18 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       }
       if (more) barriers.copies_issued(last - tile + 1);
       if (sees) {
+        if constexpr (kKeyParts > 1) exchange.give(p, acc.row_max);
+        const u32 v_own = v_tile + part * 16 * kKeyTiles * kPitchV;
 #pragma unroll
-        for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_tile, j);
+        for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_own, j);
+        if constexpr (kKeyParts > 1) {
+          float row_max[kRowTiles][2];
+          exchange.take(p, row_max);
+          if (__any_sync(0xffffffffu, differ(acc.row_max, row_max))) unknown = unite_maxima(acc, p, row_max);
+          const u32 v_other = v_tile + (part ^ 1) * 16 * kKeyTiles * kPitchV;
+#pragma unroll
+          for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_other, j);
+        }
       }
       barriers.reads_done(last - tile);
     } else {
@@ -234,7 +253,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         }
       }
       if (sees) {
-        modify_scores(scores, args, place, tiles, warp_row, tile);
+        modify_scores(scores, args, place, tiles, warp_row, tile, key);
         const u32 grown = rows_grown(acc, scores, softmax_scale(args));
         if (__any_sync(0xffffffffu, grown != 0)) raise_maxima(acc, scores, softmax_scale(args), quad_or(grown));
 #pragma unroll
@@ -247,5 +266,19 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     }
   }
 
-  store_output(acc, args, tile_q, warp_row);
+  if constexpr (kKeyParts > 1) {
+    float others[kRowTiles][2];
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) others[t][r] = acc.row_sum[t][r];
+    }
+    exchange.exchange(others);
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) acc.row_sum[t][r] += others[t][r];
+    }
+  }
+  store_output(acc, args, tile_q, warp_row, part);
 }

@@ -7,8 +7,8 @@ constexpr float kLowest = -3.4028234e38f;
 // The running maximum is raised only when it has grown by more than this (in powers of two): until then the
 // probabilities stay below 2^8, far from overflow, and the output need not be rescaled.
 constexpr float kMaxSlack = kProbabilities ? 0.0f : 8.0f;
-// With kStreams maxima are not even looked for, unless a lane's share of a row's sum over one tile reaches this, far from
-// what scalar overflows at: keys and queries of the tile are then multiplied once more.
+// With kStreams maxima are not even looked for, unless a lane's share of a row's sum over one tile reaches this,
+// far from what scalar overflows at: queries and keys of the tile are then multiplied once more.
 constexpr float kMostSum = 32768.0f;
 // Either way each row decides for itself, so its result does not depend on the rows it shares a tile with.
 constexpr u32 kAllRows = (1u << 2 * kRowTiles) - 1;  // bit 2 * t + r: row 16 * t + 8 * r + lane / 4
@@ -89,9 +89,10 @@ __device__ __forceinline__ int sequence_row(const Place& place, int row) {
   return (kDerivesMuch ? anew(place.first_row) : place.first_row) + row;
 }
 
-// The features that change scores, and masks. `warp_row` is the warp's first row in the tile of queries.
+// The features that change scores, and masks. `warp_row` is the warp's first row in the tile of queries, `key` its
+// first key.
 __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& args, const Place& place,
-                                              const TileRange& tiles, int warp_row, int tile) {
+                                              const TileRange& tiles, int warp_row, int tile, int key) {
   const bool whole = tile < tiles.whole_end && tile >= tiles.whole_first;
   // Writing probabilities takes many registers, and is for tests: what can be computed anew is.
   const Place here = kProbabilities ? place_of_block(args) : place;
@@ -99,8 +100,8 @@ __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& a
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
     const RowScores rows = row_scores(args, here.sequence, here.batch, here.head, first_row + 16 * t);
-    score(scores.at[t], args, rows, tile * kBlockN);
-    if (!whole) mask(scores.at[t], rows, tile * kBlockN);
+    score(scores.at[t], args, rows, key);
+    if (!whole) mask(scores.at[t], rows, key);
   }
 }
 
@@ -132,8 +133,8 @@ __device__ __forceinline__ u32 rows_grown(const Accumulator& acc, const Scores& 
   return rows;
 }
 
-// Raises the maxima of `rows` to those of a tile and rescales what was summed under the old ones. Returns the rows that
-// have none yet.
+// Raises the maxima of `rows` to those of a tile and rescales what was summed under the old ones. Returns the rows
+// that have none yet.
 __device__ __forceinline__ u32 raise_maxima(Accumulator& acc, const Scores& scores, float scale, u32 rows) {
   u32 empty = 0;
 #pragma unroll
@@ -156,12 +157,12 @@ __device__ __forceinline__ u32 raise_maxima(Accumulator& acc, const Scores& scor
   return empty;
 }
 
-// Scores become probabilities for 8-key tiles j to j + kTilesAtOnce - 1: p = 2^(scale * score - row_max), without those
-// that dropout drops. Adds them all to `sum`, a lane's share of the rows' sums.
+// Scores become probabilities for 8-key tiles j to j + kTilesAtOnce - 1: p = 2^(scale * score - row_max), without
+// those that dropout drops. Adds them all to `sum`, a lane's share of the rows' sums. `key` is the warp's first one.
 constexpr int kTilesAtOnce = kDropout || kProbabilities ? 4 : 2;
 __device__ __forceinline__ void exponentiate(Probabilities& p, float (&sum)[kRowTiles][2], Scores& scores, int j,
                                              const float (&row_max)[kRowTiles][2], const Arguments& args,
-                                             const Place& place, int warp_row, int tile) {
+                                             const Place& place, int warp_row, int key) {
   const float scale = softmax_scale(args);
   const Place here = kProbabilities ? place_of_block(args) : place;
 #pragma unroll
@@ -177,10 +178,10 @@ __device__ __forceinline__ void exponentiate(Probabilities& p, float (&sum)[kRow
       sum[t][r] += s[2 * i] + s[2 * i + 1];
     }
     const FragmentPlace fragment{here.batch, here.head, sequence_row(here, warp_row + 16 * t)};
-    if constexpr (kProbabilities) apply_dropout(s, args, here.sequence, fragment, tile * kBlockN + 8 * j);
+    if constexpr (kProbabilities) apply_dropout(s, args, here.sequence, fragment, key + 8 * j);
 #pragma unroll
     for (int i = 0; i < 2 * kTilesAtOnce; ++i) packed[i] = pack<scalar>(s[2 * i], s[2 * i + 1]);
-    if constexpr (kDropout && !kProbabilities) drop_packed(packed, args, fragment, tile * kBlockN + 8 * j);
+    if constexpr (kDropout && !kProbabilities) drop_packed(packed, args, fragment, key + 8 * j);
   }
 }
 

@@ -20,7 +20,7 @@ __device__ __forceinline__ Normalised normalise(const Arguments& args, float row
 // The output passes through the query tile. A warp touches only its own rows of it, so a warp barrier is
 // enough.
 __device__ __forceinline__ void store_output(const Accumulator& acc, const Arguments& args, scalar* tile_q,
-                                             int warp_row) {
+                                             int warp_row, int part) {
   const Place place = place_of_block(args);
   const int lane = threadIdx.x % 32;
   const int rows = place.sequence.seqlen_q * kPackedHeads;
@@ -33,14 +33,14 @@ __device__ __forceinline__ void store_output(const Accumulator& acc, const Argum
       const auto [query, head] = row_of(place.first_row + local, place.head);
       const auto [factor, lse] = normalise(args, acc.row_max[t][r], acc.row_sum[t][r], head);
       if constexpr (kHasLse) {
-        if (lane % 4 == 0 && place.first_row + local < rows && place.is_first_of_columns) {
+        if (lane % 4 == 0 && place.first_row + local < rows && place.is_first_of_columns && part == 0) {
           args.lse[place.batch * args.lse_stride[0] + head * args.lse_stride[1] +
                    (place.sequence.first_q + query) * args.lse_stride[2]] = lse;
         }
       }
 #pragma unroll
       for (int c = 0; c < kOutTiles; ++c) {
-        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * c + lane % 4 * 2) =
+        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * (part * kOutTiles + c) + lane % 4 * 2) =
             pack<scalar>(acc.out[t][c][2 * r] * factor, acc.out[t][c][2 * r + 1] * factor);
       }
     }
@@ -48,11 +48,11 @@ __device__ __forceinline__ void store_output(const Accumulator& acc, const Argum
   __syncwarp();
 
   constexpr int kVec = kAlignment / 2;
-  constexpr int kVecsPerRow = kBlockV / kVec;
+  constexpr int kVecsPerRow = 8 * kOutTiles / kVec;
   scalar* const out = args.out + place.batch * args.out_stride[0] + place.first_column;
 #pragma unroll 4
   for (int index = lane; index < kRowsPerWarp * kVecsPerRow; index += 32) {
-    const int local = warp_row + index / kVecsPerRow, column = index % kVecsPerRow * kVec;
+    const int local = warp_row + index / kVecsPerRow, column = (index % kVecsPerRow + part * kVecsPerRow) * kVec;
     const auto [query, head] = row_of(place.first_row + local, place.head);
     if (place.first_row + local < rows) {
       store(out + (place.sequence.first_q + query) * args.out_stride[1] + head * args.out_stride[2] + column,

@@ -1,9 +1,17 @@
-// Tiles of keys and values that arrive while the ones before are multiplied, and how the warps of a block tell each other
-// what has arrived and what they no longer need. Included by attention_portable after tiles.cuh.
+// Tiles of keys and values that arrive while the ones before are multiplied, and how the warps of a block tell each
+// other what has arrived and what they no longer need. Included by attention_portable after tiles.cuh.
 #pragma once
 
-// Copies whole tiles of strided rows, each below the one before, in passes that lie between other work: a thread keeps
-// the address of its next row. By all threads; asynchronous.
+// x, which stays in a register: the compiler cannot compute it again where it is used. By all lanes of a warp.
+__device__ __forceinline__ u32 kept(u32 x) {
+  return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
+}
+__device__ __forceinline__ i64 kept(i64 x) {
+  return static_cast<i64>(kept(static_cast<u32>(x >> 32))) << 32 | kept(static_cast<u32>(x));
+}
+
+// Copies whole tiles of strided rows, each below the one before, in passes that lie between other work: a thread
+// keeps the address of its next row. By all threads; asynchronous.
 template <int kRows, int kColumns, int kPitch>
 struct TileStream {
   using Shape = CopyShape<kRows, kColumns>;
@@ -32,17 +40,20 @@ struct TileStream {
       copy_async_if(dst + offset + 2 * ((kPasses - 1 - pass) * Shape::kRowThreads * kPitch + c * Shape::kVec),
                     next + c * Shape::kVec, wanted && inside);
     }
-    next = anew(next - step);
+    next -= step;
+    asm volatile("" : "+l"(next));  // or every pass computes its address from the first one's
   }
   // Before the passes of a tile are repeated.
-  __device__ __forceinline__ void back() { next += kPasses * step; }
+  __device__ __forceinline__ void back() {
+    next += kPasses * step;
+  }
 };
 using KeyStream = TileStream<kBlockN, kHeadDim, kPitchK>;
 using ValueStream = TileStream<kBlockN, kBlockV, kPitchV>;
 
 constexpr bool kStreams = kStages == 2 && !kPaged && !kProbabilities && KeyStream::kFits && ValueStream::kFits;
-// Where a block has a multiprocessor to itself, no other block works while it waits at a barrier: its warps may then be
-// most of a tile apart.
+// Where a block has a multiprocessor to itself, no other block works while it waits at a barrier: its warps may then
+// be most of a tile apart.
 constexpr bool kSplitsBarrier = kStreams && kBlocksPerSm == 1;
 
 // The copies of the next tile, between the kDimSteps steps of this one's products of queries and keys.

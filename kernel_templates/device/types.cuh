@@ -117,20 +117,6 @@ __device__ __forceinline__ int anew(int x) {
   return x;
 }
 
-template <class T>
-__device__ __forceinline__ T* anew(T* x) {
-  asm volatile("" : "+l"(x));
-  return x;
-}
-
-// x, which stays in a register: the compiler cannot compute it again where it is used. By all lanes of a warp.
-__device__ __forceinline__ u32 kept(u32 x) {
-  return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
-}
-__device__ __forceinline__ i64 kept(i64 x) {
-  return static_cast<i64>(kept(static_cast<u32>(x >> 32))) << 32 | kept(static_cast<u32>(x));
-}
-
 __host__ __device__ constexpr int ceil_div(int a, int b) {
   return (a + b - 1) / b;
 }

@@ -1,4 +1,4 @@
-// Rendered by Sprue: attention_portable ALIBI=false ALIGNMENT=16 BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCKS_PER_SM=2 BLOCK_M=128 BLOCK_N=64 PIPELINED=false QUERY_IN_REGISTERS=false STAGES=1 WARPS=4
+// Rendered by Sprue: attention_portable ALIBI=false ALIGNMENT=16 BIAS=none CAUSAL=true CHUNK=false DROPOUT=false HAS_LSE=true HEAD_DIM=128 HEAD_DIM_V=128 PACKED_HEADS=1 PAGED=false PROBABILITIES=false SCALAR=bf16 SIGNED_SCALE=false SINKS=false SOFTCAP=false VARLEN=false WINDOW=false | BLOCKS_PER_SM=2 BLOCK_M=128 BLOCK_N=64 KEY_PARTS=1 QUERY_IN_REGISTERS=false STAGES=1 WARPS=4
 
 // out[b, i, h, :] = sum_j softmax_j(s[b, h, i, j]) v[b, j, g, :],   lse[b, h, i] = ln(sum_j exp(s[b, h, i, j]))
 // with the scores s, the keys j that query i sees, dropout and all tensors as sprue/ops.h describes them
@@ -7,8 +7,13 @@
 //
 // One block computes kBlockM query rows of one head; it walks over the keys in tiles of kBlockN, last tile
 // first, with an online softmax (Dao 2023, arXiv:2307.08691). Each warp owns 16 * kRowTiles rows from the
-// scores to the output, so softmax needs no shared memory. Tensor cores through mma.sync, copies through
-// cp.async: sm_80 and later.
+// scores to the output, so softmax needs no shared memory. With kKeyParts = 2 two warps share twice as many rows
+// and exchange their probabilities: fragments of k and v then serve twice as many multiplications, where a warp
+// cannot hold 32 rows of the output. Tensor cores through mma.sync, copies through cp.async: sm_80 and later.
+//
+// An mma.sync takes a scheduler of an H100 six cycles, and every other instruction costs one: what counts is how
+// few there are between the multiplications. Hence maxima that are not looked for (online_softmax.cuh), addresses
+// that stay in registers, and copies that lie between the multiplications (tile_stream.cuh).
 
 // Scalar types and conversions. All arithmetic is f32; f16 and bf16 exist in memory and as matrix operands
 // only.
@@ -204,6 +209,63 @@ __device__ __forceinline__ float element(const Vec<bf16, N>& vector, int i) {
 
 }  // namespace device
 
+// Barriers in shared memory that wait for cp.async of many threads (mbarrier, sm_80 and later): a thread that waits
+// for the copies of all others need not wait for whatever else they do.
+
+namespace device {
+
+// For `threads` threads, which all call arrive_copied() once in every phase; phases have parity 0, 1, 0, ... By one
+// thread, before a block barrier.
+__device__ __forceinline__ void init_copy_barrier(u32 barrier, int threads) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(2 * threads) : "memory");
+}
+
+// Arrives for what this thread has stored, and again when its copies are done.
+__device__ __forceinline__ void arrive_copied(u32 barrier) {
+  asm volatile(
+      "{\n"
+      "  .reg .b64 state;\n"
+      "  cp.async.mbarrier.arrive.noinc.shared.b64 [%0];\n"
+      "  mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}" ::"r"(barrier)
+      : "memory");
+}
+
+// For `arrivals` threads, which tell that others may overwrite what they, or their warps, have read. By one thread,
+// before a block barrier.
+__device__ __forceinline__ void init_read_barrier(u32 barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void arrive_read(u32 barrier) {
+  asm volatile(
+      "{\n"
+      "  .reg .b64 state;\n"
+      "  mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}" ::"r"(barrier)
+      : "memory");
+}
+
+// Waits until the phase of this parity is complete, of either barrier. A new barrier counts as having completed a
+// phase of parity 1.
+__device__ __forceinline__ void wait_copied(u32 barrier, u32 parity) {
+  asm volatile(
+      "{\n"
+      "  .reg .pred complete;\n"
+      "again:\n"
+#if __CUDA_ARCH__ >= 900
+      "  mbarrier.try_wait.parity.shared.b64 complete, [%0], %1;\n"
+#else
+      "  mbarrier.test_wait.parity.shared.b64 complete, [%0], %1;\n"
+#endif
+      "  @!complete bra.uni again;\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+}  // namespace device
+
 // Asynchronous copies from global to shared memory (cp.async, sm_80 and later). Each thread waits for its own
 // copies; a __syncthreads() after the wait makes them visible to the block.
 
@@ -267,6 +329,17 @@ __device__ __forceinline__ void copy_async(u32 dst, const void* src, bool valid)
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(dst), "l"(src), "n"(kBytes),
                  "r"(valid ? kBytes : 0));
   }
+}
+
+// Copies 16 bytes if `wanted`, else does nothing.
+__device__ __forceinline__ void copy_async_if(u32 dst, const void* src, bool wanted) {
+  asm volatile(
+      "{\n"
+      ".reg .pred wanted;\n"
+      "setp.ne.b32 wanted, %2, 0;\n"
+      "@wanted cp.async.cg.shared.global.L2::128B [%0], [%1], 16;\n"
+      "}" ::"r"(dst),
+      "l"(src), "r"(static_cast<int>(wanted)));
 }
 
 // Closes the group of copies this thread has issued since the last commit.
@@ -394,30 +467,30 @@ constexpr int kBlockN = 64;
 constexpr int kWarps = 4;
 constexpr int kStages = 1;                         // tiles of K and of V in shared memory
 constexpr bool kQueryInRegisters = false;  // else its fragments are re-read for every tile
-constexpr bool kPipelined = false;       // q . k of a tile is computed under the softmax of the one before
-constexpr int kBlocksPerSm = 2;  // the register budget is divided by this
+constexpr int kKeyParts = 1;                    // warps that share rows, each with a part of the keys
+constexpr int kBlocksPerSm = 2;             // the register budget is divided by this
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "rows are copied and multiplied in groups of 8 elements");
-static_assert(kBlockM % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
+static_assert(kBlockM * kKeyParts % (16 * kWarps) == 0, "every warp owns whole 16-row tiles");
 static_assert(kBlockM % kPackedHeads == 0, "a tile begins with the first head of a query");
-static_assert(kBlockN % 32 == 0, "dropout draws its bytes for 32 keys at a time");
+static_assert(kBlockN % (32 * kKeyParts) == 0, "dropout draws its bytes for 32 keys at a time");
 static_assert(kStages == 1 || kStages == 2, "one tile in use and at most one on its way");
-static_assert(kStages == 2 || !kPipelined, "keys arrive a tile ahead of values");
 
 using namespace device;
 
 constexpr int kThreads = 32 * kWarps;
-constexpr int kRowTiles = kBlockM / (16 * kWarps);  // 16-row tiles per warp
+constexpr int kRowTiles = kBlockM * kKeyParts / (16 * kWarps);  // 16-row tiles per warp
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 constexpr int kDimSteps = ceil_div(kHeadDim, 16);  // 16-wide steps of q . k
 constexpr int kDimPadded = 16 * kDimSteps;  // columns of q and k in shared memory; beyond kHeadDim: zeros
-constexpr int kKeyTiles = kBlockN / 8;      // 8-key tiles of the scores
+constexpr int kKeyTiles = kBlockN / kKeyParts / 8;  // 8-key tiles of a warp's scores
 // Columns of out beyond 256 do not fit a warp's registers: two blocks have kBlockV columns each. They overlap
 // where kHeadDimV / 2 is no multiple of 8.
 constexpr int kValueParts = ceil_div(kHeadDimV, 256);
 constexpr int kBlockV = 8 * ceil_div(kHeadDimV / 8, kValueParts);
-constexpr int kOutTiles = kBlockV / 8;  // 8-column tiles of the output
+constexpr int kOutTiles = kBlockV / kKeyParts / 8;  // 8-column tiles of a warp's output
+static_assert(kBlockV % (8 * kKeyParts) == 0, "warps that share rows have as many columns each");
 
 // Shared memory rows have an odd number of 16-byte chunks, so eight neighbouring rows fall into different
 // banks.
@@ -966,6 +1039,10 @@ struct PagedRows {
 };
 
 // The rows of k or v from key `key` of a sequence on.
+__device__ __forceinline__ StridedRows strided_rows(const Sequence& sequence, int batch, int kv_head,
+                                                    const scalar* tensor, const i64 (&stride)[3], int key) {
+  return {tensor + kv_head * stride[2] + batch * stride[0] + (sequence.first_k + key) * stride[1], stride[1]};
+}
 __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& sequence, int batch,
                                          int kv_head, const scalar* tensor, const i64 (&stride)[3], int key) {
   const scalar* const first = tensor + kv_head * stride[2];
@@ -978,7 +1055,7 @@ __device__ __forceinline__ auto key_rows(const Arguments& args, const Sequence& 
                      static_cast<u32>(args.page_size),
                      static_cast<u32>(key)};
   } else {
-    return StridedRows{first + batch * stride[0] + (sequence.first_k + key) * stride[1], stride[1]};
+    return strided_rows(sequence, batch, kv_head, tensor, stride, key);
   }
 }
 
@@ -1041,20 +1118,161 @@ __device__ __forceinline__ void zero_padding(scalar* tile) {
   }
 }
 
+// Tiles of keys and values that arrive while the ones before are multiplied, and how the warps of a block tell each
+// other what has arrived and what they no longer need. Included by attention_portable after tiles.cuh.
+
+// x, which stays in a register: the compiler cannot compute it again where it is used. By all lanes of a warp.
+__device__ __forceinline__ u32 kept(u32 x) {
+  return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
+}
+__device__ __forceinline__ i64 kept(i64 x) {
+  return static_cast<i64>(kept(static_cast<u32>(x >> 32))) << 32 | kept(static_cast<u32>(x));
+}
+
+// Copies whole tiles of strided rows, each below the one before, in passes that lie between other work: a thread
+// keeps the address of its next row. By all threads; asynchronous.
+template <int kRows, int kColumns, int kPitch>
+struct TileStream {
+  using Shape = CopyShape<kRows, kColumns>;
+  static constexpr int kPasses = Shape::kRowPasses;
+  static constexpr bool kFits = kAlignment == 16 && kRows % Shape::kRowThreads == 0;
+
+  const scalar* next;
+  i64 step;
+  u32 dst;  // of the lowest pass in stage 0
+
+  // `rows` are those of the last tile, `stage_0` is where stage 0 lies.
+  __device__ __forceinline__ TileStream(u32 stage_0, StridedRows rows) {
+    if constexpr (!(kStages == 2 && kFits)) return;
+    const int row = threadIdx.x / Shape::kColumnThreads, column = threadIdx.x % Shape::kColumnThreads;
+    step = kept(Shape::kRowThreads * rows.stride);
+    next = rows.row + row * rows.stride - step + column * Shape::kVec;
+    dst = kept(stage_0 + 2 * (row * kPitch + column * Shape::kVec));
+  }
+  // Pass `pass` of the next tile, whose stage lies `offset` behind stage 0; nothing is copied unless `wanted`.
+  __device__ __forceinline__ void copy(int pass, u32 offset, bool wanted) {
+    const int column = threadIdx.x % Shape::kColumnThreads;
+#pragma unroll
+    for (int j = 0; j < Shape::kColumnPasses; ++j) {
+      const int c = j * Shape::kColumnThreads;
+      const bool inside = Shape::kVecsPerRow % Shape::kColumnThreads == 0 || column + c < Shape::kVecsPerRow;
+      copy_async_if(dst + offset + 2 * ((kPasses - 1 - pass) * Shape::kRowThreads * kPitch + c * Shape::kVec),
+                    next + c * Shape::kVec, wanted && inside);
+    }
+    next -= step;
+    asm volatile("" : "+l"(next));  // or every pass computes its address from the first one's
+  }
+  // Before the passes of a tile are repeated.
+  __device__ __forceinline__ void back() {
+    next += kPasses * step;
+  }
+};
+using KeyStream = TileStream<kBlockN, kHeadDim, kPitchK>;
+using ValueStream = TileStream<kBlockN, kBlockV, kPitchV>;
+
+constexpr bool kStreams = kStages == 2 && !kPaged && !kProbabilities && KeyStream::kFits && ValueStream::kFits;
+// Where a block has a multiprocessor to itself, no other block works while it waits at a barrier: its warps may then
+// be most of a tile apart.
+constexpr bool kSplitsBarrier = kStreams && kBlocksPerSm == 1;
+
+// The copies of the next tile, between the kDimSteps steps of this one's products of queries and keys.
+struct NextTile {
+  KeyStream keys;
+  ValueStream values;
+
+  // Four groups of passes, which cost less than single ones; where barriers are split the others get time to read.
+  static constexpr int kFirstStep = kSplitsBarrier ? kDimSteps / 4 : 0;
+  static constexpr int kGroups = kDimSteps < 4 ? kDimSteps : 4;
+
+  // What comes behind step `step`, to stage `stage`.
+  __device__ __forceinline__ void copy(int step, int stage, bool wanted) {
+    constexpr int kPasses = KeyStream::kPasses + ValueStream::kPasses;
+#pragma unroll
+    for (int i = 0; i < kPasses; ++i) {
+      if (kFirstStep + i * kGroups / kPasses * (kDimSteps - kFirstStep) / kGroups != step) continue;
+      if (i < KeyStream::kPasses) {
+        keys.copy(i, stage * kTileBytesK, wanted);
+      } else {
+        values.copy(i - KeyStream::kPasses, stage * kTileBytesV, wanted);
+      }
+    }
+  }
+  __device__ __forceinline__ void back() {
+    keys.back();
+    values.back();
+  }
+};
+
+// Between the warps of a block, for tiles 0, 1, ... in the order in which they are multiplied. By all threads.
+class TileBarriers {
+ public:
+  __device__ __forceinline__ TileBarriers() {
+    if constexpr (kSplitsBarrier) {
+      __shared__ u64 barriers[4];
+      copied_ = shared_address(barriers);
+      if (threadIdx.x < 2) {
+        init_copy_barrier(copied_ + 8 * threadIdx.x, kThreads);
+        init_read_barrier(copied_ + 16 + 8 * threadIdx.x, kWarps);
+      }
+      __syncthreads();
+    }
+  }
+  // This thread has issued its copies of a tile.
+  __device__ __forceinline__ void copies_issued(int tile) {
+    if constexpr (kSplitsBarrier) {
+      arrive_copied(copied_ + 8 * (tile & 1));
+    } else {
+      commit_copies();
+    }
+  }
+  // Waits for all copies of a tile.
+  __device__ __forceinline__ void wait_for_copies(int tile) {
+    if constexpr (kSplitsBarrier) {
+      wait_copied(copied_ + 8 * (tile & 1), tile >> 1 & 1);
+    } else {
+      wait_copies<0>();
+      __syncthreads();
+    }
+  }
+  // This warp has read a tile.
+  __device__ __forceinline__ void reads_done(int tile) {
+    if constexpr (kSplitsBarrier) {
+      __syncwarp();
+      if (threadIdx.x % 32 == 0) arrive_read(copied_ + 16 + 8 * (tile & 1));
+    }
+  }
+  // Waits until a tile may be copied over the one before the last.
+  __device__ __forceinline__ void wait_for_reads(int tile) {
+    if constexpr (kSplitsBarrier) wait_copied(copied_ + 16 + 8 * (tile & 1), (tile >> 1 & 1) ^ 1);
+  }
+
+ private:
+  u32 copied_;  // of even and odd tiles; behind them those of reads
+};
+
 // A warp's part of attention with mma.sync: products, the online softmax and the output. Included by an attention
 // kernel after dropout.cuh: uses scalar, the features' flags and the tile shapes and pitches. By all lanes of a
 // warp.
 
 constexpr float kLowest = -3.4028234e38f;
 // The running maximum is raised only when it has grown by more than this (in powers of two): until then the
-// probabilities stay below 2^8, far from overflow, and the output need not be rescaled. Each row decides for
-// itself, so its result does not depend on the rows it shares a tile with.
+// probabilities stay below 2^8, far from overflow, and the output need not be rescaled.
 constexpr float kMaxSlack = kProbabilities ? 0.0f : 8.0f;
+// With kStreams maxima are not even looked for, unless a lane's share of a row's sum over one tile reaches this,
+// far from what scalar overflows at: queries and keys of the tile are then multiplied once more.
+constexpr float kMostSum = 32768.0f;
+// Either way each row decides for itself, so its result does not depend on the rows it shares a tile with.
+constexpr u32 kAllRows = (1u << 2 * kRowTiles) - 1;  // bit 2 * t + r: row 16 * t + 8 * r + lane / 4
 
 // What a warp holds of one tile's scores: rows 16 * t + 8 * r + lane / 4, keys 8 * j + 2 * (lane % 4) + c in
 // at[t][4 * j + 2 * r + c].
 struct Scores {
   float at[kRowTiles][4 * kKeyTiles];
+};
+
+// Their exponentials as the left operand of p . v: keys 8 * j + 2 * (lane % 4) and the next one in at[t][2 * j + r].
+struct Probabilities {
+  u32 at[kRowTiles][2 * kKeyTiles];
 };
 
 // A warp's rows of the output and the state of their online softmax; indices as above, columns instead of
@@ -1084,9 +1302,10 @@ __device__ __forceinline__ QueryStep load_query(u32 q_lane, int step) {
   return query;
 }
 
-// scores = q . k; `query_of(step)` gives the query fragments.
-template <class QueryOf>
-__device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& query_of, u32 k_lane) {
+// scores = q . k; `query_of(step)` gives the query fragments, `between(step)` is called after each step.
+template <class QueryOf, class Between>
+__device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& query_of, u32 k_lane,
+                                              const Between& between) {
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
@@ -1111,27 +1330,7 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, const QueryOf& que
         mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query[step % 2].at[t], keys[now][2], keys[now][3]);
       }
     }
-  }
-}
-
-// The same for 16 keys alone, 8-key tiles j and j + 1.
-template <class QueryOf>
-__device__ __forceinline__ void multiply_16_keys(Scores& scores, const QueryOf& query_of, u32 k_lane, int j) {
-#pragma unroll
-  for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) scores.at[t][4 * j + i] = 0.0f;
-  }
-#pragma unroll
-  for (int step = 0; step < kDimSteps; ++step) {
-    const QueryStep query = query_of(step);
-    u32 keys[4];
-    load_matrix_x4(keys, k_lane + 2 * (8 * j * kPitchK + 16 * step));
-#pragma unroll
-    for (int t = 0; t < kRowTiles; ++t) {
-      mma_m16n8k16<scalar>(scores.at[t] + 4 * j, query.at[t], keys[0], keys[1]);
-      mma_m16n8k16<scalar>(scores.at[t] + 4 * j + 4, query.at[t], keys[2], keys[3]);
-    }
+    between(step);
   }
 }
 
@@ -1141,9 +1340,10 @@ __device__ __forceinline__ int sequence_row(const Place& place, int row) {
   return (kDerivesMuch ? anew(place.first_row) : place.first_row) + row;
 }
 
-// The features that change scores, and masks. `warp_row` is the warp's first row in the tile of queries.
+// The features that change scores, and masks. `warp_row` is the warp's first row in the tile of queries, `key` its
+// first key.
 __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& args, const Place& place,
-                                              const TileRange& tiles, int warp_row, int tile) {
+                                              const TileRange& tiles, int warp_row, int tile, int key) {
   const bool whole = tile < tiles.whole_end && tile >= tiles.whole_first;
   // Writing probabilities takes many registers, and is for tests: what can be computed anew is.
   const Place here = kProbabilities ? place_of_block(args) : place;
@@ -1151,123 +1351,259 @@ __device__ __forceinline__ void modify_scores(Scores& scores, const Arguments& a
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
     const RowScores rows = row_scores(args, here.sequence, here.batch, here.head, first_row + 16 * t);
-    score(scores.at[t], args, rows, tile * kBlockN);
-    if (!whole) mask(scores.at[t], rows, tile * kBlockN);
+    score(scores.at[t], args, rows, key);
+    if (!whole) mask(scores.at[t], rows, key);
   }
 }
 
-// Raises the maxima that have grown by more than the slack and rescales what was summed under the old ones.
-__device__ __forceinline__ void raise_maxima(Accumulator& acc, const Scores& scores, float scale) {
-  float raised[kRowTiles][2];
-  bool grown = false;
+// What a lane sees of a row's maximum.
+__device__ __forceinline__ float row_maximum(const Scores& scores, int t, int r) {
+  float m = negative_infinity();
+#pragma unroll
+  for (int j = 0; j < kKeyTiles; ++j)
+    m = fmaxf(m, fmaxf(scores.at[t][4 * j + 2 * r], scores.at[t][4 * j + 2 * r + 1]));
+  return m;
+}
+
+// The bits of all lanes of a quad.
+__device__ __forceinline__ u32 quad_or(u32 rows) {
+  rows |= __shfl_xor_sync(0xffffffffu, rows, 1);
+  return rows | __shfl_xor_sync(0xffffffffu, rows, 2);
+}
+
+// The rows whose maximum, as far as a lane sees it, has grown by more than the slack.
+__device__ __forceinline__ u32 rows_grown(const Accumulator& acc, const Scores& scores, float scale) {
+  u32 rows = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float m = negative_infinity();
-#pragma unroll
-      for (int j = 0; j < kKeyTiles; ++j)
-        m = fmaxf(m, fmaxf(scores.at[t][4 * j + 2 * r], scores.at[t][4 * j + 2 * r + 1]));
-      raised[t][r] = quad_max(m) * scale;
-      grown |= raised[t][r] > acc.row_max[t][r] + kMaxSlack;
+      if (row_maximum(scores, t, r) * scale > acc.row_max[t][r] + kMaxSlack) rows |= 1u << (2 * t + r);
     }
   }
-  if (!__any_sync(0xffffffffu, grown)) return;
+  return rows;
+}
+
+// Raises the maxima of `rows` to those of a tile and rescales what was summed under the old ones. Returns the rows
+// that have none yet.
+__device__ __forceinline__ u32 raise_maxima(Accumulator& acc, const Scores& scores, float scale, u32 rows) {
+  u32 empty = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const bool grows = raised[t][r] > acc.row_max[t][r] + kMaxSlack;
-      const float factor = grows ? exp2_approx(acc.row_max[t][r] - raised[t][r]) : 1.0f;
-      acc.row_max[t][r] = grows ? raised[t][r] : acc.row_max[t][r];
+      const float raised = quad_max(row_maximum(scores, t, r)) * scale;
+      const bool grows = (rows >> (2 * t + r) & 1) != 0 && raised > acc.row_max[t][r];
+      const float factor = grows ? exp2_approx(acc.row_max[t][r] - raised) : 1.0f;
+      acc.row_max[t][r] = grows ? raised : acc.row_max[t][r];
       acc.row_sum[t][r] *= factor;
 #pragma unroll
       for (int c = 0; c < kOutTiles; ++c) {
         acc.out[t][c][2 * r] *= factor;
         acc.out[t][c][2 * r + 1] *= factor;
       }
+      if (acc.row_max[t][r] == negative_infinity()) empty |= 1u << (2 * t + r);
     }
+  }
+  return empty;
+}
+
+// Scores become probabilities for 8-key tiles j to j + kTilesAtOnce - 1: p = 2^(scale * score - row_max), without
+// those that dropout drops. Adds them all to `sum`, a lane's share of the rows' sums. `key` is the warp's first one.
+constexpr int kTilesAtOnce = kDropout || kProbabilities ? 4 : 2;
+__device__ __forceinline__ void exponentiate(Probabilities& p, float (&sum)[kRowTiles][2], Scores& scores, int j,
+                                             const float (&row_max)[kRowTiles][2], const Arguments& args,
+                                             const Place& place, int warp_row, int key) {
+  const float scale = softmax_scale(args);
+  const Place here = kProbabilities ? place_of_block(args) : place;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+    float(&s)[4 * kTilesAtOnce] = reinterpret_cast<float(&)[4 * kTilesAtOnce]>(scores.at[t][4 * j]);
+    u32(&packed)[2 * kTilesAtOnce] = reinterpret_cast<u32(&)[2 * kTilesAtOnce]>(p.at[t][2 * j]);
+#pragma unroll
+    for (int i = 0; i < 2 * kTilesAtOnce; ++i) {
+      const int r = i % 2;
+      const float offset = -fmaxf(row_max[t][r], kLowest);  // finite even if the row saw no key yet
+      s[2 * i] = exp2_approx(fmaf(s[2 * i], scale, offset));
+      s[2 * i + 1] = exp2_approx(fmaf(s[2 * i + 1], scale, offset));
+      sum[t][r] += s[2 * i] + s[2 * i + 1];
+    }
+    const FragmentPlace fragment{here.batch, here.head, sequence_row(here, warp_row + 16 * t)};
+    if constexpr (kProbabilities) apply_dropout(s, args, here.sequence, fragment, key + 8 * j);
+#pragma unroll
+    for (int i = 0; i < 2 * kTilesAtOnce; ++i) packed[i] = pack<scalar>(s[2 * i], s[2 * i + 1]);
+    if constexpr (kDropout && !kProbabilities) drop_packed(packed, args, fragment, key + 8 * j);
   }
 }
 
-// Dropout of the probabilities of 32 keys, 8-key tiles j to j + 3 of row tile t.
-__device__ __forceinline__ void drop_probabilities(Scores& probabilities, const Arguments& args, const Place& place,
-                                                   int warp_row, int tile, int t, int j) {
-  float(&p)[16] = reinterpret_cast<float(&)[16]>(probabilities.at[t][4 * j]);
-  const Place here = kProbabilities ? place_of_block(args) : place;
-  apply_dropout(p, args, here.sequence, {here.batch, here.head, sequence_row(here, warp_row + 16 * t)},
-                tile * kBlockN + 8 * j);
+// Whether a lane has a sum that is too large, or no number.
+__device__ __forceinline__ bool any_beyond(const float (&sum)[kRowTiles][2]) {
+  bool beyond = false;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) beyond |= !(fmaxf(sum[t][0], sum[t][1]) < kMostSum);
+  return beyond;
 }
 
-// out += p v with p = 2^(scale * score - row_max), 16 keys at a time: the exponentials of one step run under the
-// products of the step before. Scores become probabilities; `drop(t, j)` drops those of four 8-key tiles. When
-// `reuse(j)` is called, scores j and j + 1 have served.
-template <class Drop, class Reuse>
-__device__ __forceinline__ void multiply_values(Accumulator& acc, Scores& scores, float scale, u32 v_lane,
-                                                const Drop& drop, const Reuse& reuse) {
-  constexpr bool kDrops = kDropout || kProbabilities;
-  constexpr int kTilesAtOnce = kDrops ? 4 : 2;
-  float offset[kRowTiles][2];
+// The rows of a quad any of whose sums is too large, or no number.
+__device__ __forceinline__ u32 rows_beyond(const float (&sum)[kRowTiles][2]) {
+  u32 rows = 0;
 #pragma unroll
   for (int t = 0; t < kRowTiles; ++t) {
 #pragma unroll
-    for (int r = 0; r < 2; ++r)
-      offset[t][r] = -fmaxf(acc.row_max[t][r], kLowest);  // finite even if the row saw no key yet
-  }
-#pragma unroll
-  for (int j = 0; j < kKeyTiles; j += 2) {
-    if (j % kTilesAtOnce == 0) {
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-        for (int i = 0; i < 2 * kTilesAtOnce; ++i) {
-          const int r = i % 2;
-          float& low = scores.at[t][4 * j + 2 * i];
-          float& high = scores.at[t][4 * j + 2 * i + 1];
-          low = exp2_approx(fmaf(low, scale, offset[t][r]));
-          high = exp2_approx(fmaf(high, scale, offset[t][r]));
-          acc.row_sum[t][r] += low + high;
-        }
-        if constexpr (kDrops) drop(t, j);
-      }
+    for (int r = 0; r < 2; ++r) {
+      if (!(sum[t][r] < kMostSum)) rows |= 1u << (2 * t + r);
     }
-    u32 p[kRowTiles][4];
+  }
+  return quad_or(rows);
+}
+
+// out += p v for 16 keys, 8-key tiles j and j + 1.
+__device__ __forceinline__ void multiply_values(Accumulator& acc, const Probabilities& p, u32 v_lane, int j) {
+  const auto multiply_column = [&](int c, u32 v0, u32 v1) {
 #pragma unroll
     for (int t = 0; t < kRowTiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        p[t][i] = pack<scalar>(scores.at[t][4 * j + 2 * i], scores.at[t][4 * j + 2 * i + 1]);
+      const u32 a[4] = {p.at[t][2 * j], p.at[t][2 * j + 1], p.at[t][2 * j + 2], p.at[t][2 * j + 3]};
+      mma_m16n8k16<scalar>(acc.out[t][c], a, v0, v1);
     }
+  };
 #pragma unroll
-    for (int c = 0; c + 1 < kOutTiles; c += 2) {
-      u32 values[4];
-      load_matrix_x4_transposed(values, v_lane + 2 * (8 * j * kPitchV + 8 * c));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t) {
-        mma_m16n8k16<scalar>(acc.out[t][c], p[t], values[0], values[1]);
-        mma_m16n8k16<scalar>(acc.out[t][c + 1], p[t], values[2], values[3]);
-      }
-    }
-    if constexpr (kOutTiles % 2 == 1) {
-      u32 values[2];
-      load_matrix_x2_transposed(values[0], values[1], v_lane + 2 * (8 * j * kPitchV + 8 * (kOutTiles - 1)));
-#pragma unroll
-      for (int t = 0; t < kRowTiles; ++t)
-        mma_m16n8k16<scalar>(acc.out[t][kOutTiles - 1], p[t], values[0], values[1]);
-    }
-    reuse(j);
+  for (int c = 0; c + 1 < kOutTiles; c += 2) {
+    u32 values[4];
+    load_matrix_x4_transposed(values, v_lane + 2 * (8 * j * kPitchV + 8 * c));
+    multiply_column(c, values[0], values[1]);
+    multiply_column(c + 1, values[2], values[3]);
+  }
+  if constexpr (kOutTiles % 2 == 1) {
+    u32 values[2];
+    load_matrix_x2_transposed(values[0], values[1], v_lane + 2 * (8 * j * kPitchV + 8 * (kOutTiles - 1)));
+    multiply_column(kOutTiles - 1, values[0], values[1]);
   }
 }
 
-// One tile's scores, once modified, become its share of the output.
-template <class Reuse>
-__device__ __forceinline__ void accumulate(Accumulator& acc, Scores& scores, const Arguments& args,
-                                           const Place& place, int warp_row, int tile, u32 v_lane,
-                                           const Reuse& reuse) {
-  const float scale = softmax_scale(args);
-  const auto drop = [&](int t, int j) { drop_probabilities(scores, args, place, warp_row, tile, t, j); };
-  raise_maxima(acc, scores, scale);
-  multiply_values(acc, scores, scale, v_lane, drop, reuse);
+// P between two warps that share their rows: each has it of its own part of a tile's keys, and multiplies all of it
+// with its own part of the output's columns. Included by attention_portable after online_softmax.cuh. By all lanes of
+// a warp.
+
+// Through shared memory, in the layout of fragments: a lane reads what the same lane of the other warp has written.
+class ProbabilityExchange {
+ public:
+  // `buffer` has a slot for every warp.
+  __device__ __forceinline__ ProbabilityExchange(u32 buffer, int warp) {
+    if constexpr (kKeyParts > 1) {
+      __shared__ u64 barriers[2 * kWarps];
+      if (threadIdx.x < 2 * kWarps) init_read_barrier(shared_address(barriers + threadIdx.x), 1);
+      __syncthreads();
+      given_ = shared_address(barriers + warp);
+      slot_ = buffer + warp * kSlotBytes + threadIdx.x % 32 * 16;
+      // From this warp's to the other's.
+      to_barrier_ = (warp ^ 1) * 8 - warp * 8;
+      to_slot_ = to_barrier_ / 8 * kSlotBytes;
+    }
+  }
+  // Gives this warp's; waits until the other warp has taken the ones before.
+  __device__ __forceinline__ void give(const Probabilities& p, const float (&row_max)[kRowTiles][2]) {
+    wait_copied(given_ + 8 * kWarps, parity_ ^ 1);
+    const u32* const words = p.at[0];
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const float* const x = reinterpret_cast<const float*>(words + 4 * i);
+      store_shared(slot_ + 512 * i, float4{x[0], x[1], x[2], x[3]});
+    }
+    give(row_max);
+  }
+  // Takes the other warp's.
+  __device__ __forceinline__ void take(Probabilities& p, float (&row_max)[kRowTiles][2]) {
+    wait_copied(given_ + to_barrier_, parity_);
+    u32* const words = p.at[0];
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const float4 x = load(slot_ + to_slot_ + 512 * i);
+      words[4 * i] = __float_as_uint(x.x);
+      words[4 * i + 1] = __float_as_uint(x.y);
+      words[4 * i + 2] = __float_as_uint(x.z);
+      words[4 * i + 3] = __float_as_uint(x.w);
+    }
+    take(row_max);
+  }
+  // A number for each row.
+  __device__ __forceinline__ void exchange(float (&x)[kRowTiles][2]) {
+    wait_copied(given_ + 8 * kWarps, parity_ ^ 1);
+    give(x);
+    wait_copied(given_ + to_barrier_, parity_);
+    take(x);
+  }
+
+ private:
+  static constexpr int kVectors = kRowTiles * kKeyTiles / 2;
+  static constexpr int kSlotBytes = 512 * (kVectors + 1);
+  static_assert(kKeyParts == 1 || kRowTiles == 2, "the numbers of a lane's rows are a vector");
+
+  __device__ __forceinline__ static float4 load(u32 address) {
+    float4 x;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+                 : "r"(address)
+                 : "memory");
+    return x;
+  }
+  __device__ __forceinline__ void give(const float (&x)[kRowTiles][2]) {
+    const float* const rows = x[0];
+    store_shared(slot_ + 512 * kVectors, float4{rows[0], rows[1], rows[2], rows[3]});
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) arrive_read(given_);
+  }
+  __device__ __forceinline__ void take(float (&x)[kRowTiles][2]) {
+    const float4 rows = load(slot_ + to_slot_ + 512 * kVectors);
+    x[0][0] = rows.x;
+    x[0][1] = rows.y;
+    x[kRowTiles - 1][0] = rows.z;
+    x[kRowTiles - 1][1] = rows.w;
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) arrive_read(given_ + to_barrier_ + 8 * kWarps);
+    parity_ ^= 1;
+  }
+
+  u32 given_, slot_;  // barriers of what warps have given, and behind them of what the others have taken
+  int to_barrier_, to_slot_;
+  u32 parity_ = 0;
+};
+
+__device__ __forceinline__ bool differ(const float (&x)[kRowTiles][2], const float (&y)[kRowTiles][2]) {
+  bool differs = false;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) differs |= x[t][0] != y[t][0] || x[t][1] != y[t][1];
+  return differs;
+}
+
+// Brings both warps' maxima, and what was computed relative to them, to the larger ones. Returns the rows without
+// one.
+__device__ __forceinline__ u32 unite_maxima(Accumulator& acc, Probabilities& others,
+                                            const float (&row_max)[kRowTiles][2]) {
+  u32 empty = 0;
+#pragma unroll
+  for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float m = fmaxf(acc.row_max[t][r], row_max[t][r]);
+      const float own = acc.row_max[t][r] == m ? 1.0f : exp2_approx(acc.row_max[t][r] - m);
+      const float other = row_max[t][r] == m ? 1.0f : exp2_approx(row_max[t][r] - m);
+      acc.row_max[t][r] = m;
+      acc.row_sum[t][r] *= own;
+#pragma unroll
+      for (int c = 0; c < kOutTiles; ++c) {
+        acc.out[t][c][2 * r] *= own;
+        acc.out[t][c][2 * r + 1] *= own;
+      }
+#pragma unroll
+      for (int j = 0; j < kKeyTiles; ++j) {
+        u32& p = others.at[t][2 * j + r];
+        p = pack<scalar>(to_f32(scalar{static_cast<u16>(p)}) * other,
+                         to_f32(scalar{static_cast<u16>(p >> 16)}) * other);
+      }
+      if (m == negative_infinity()) empty |= 1u << (2 * t + r);
+    }
+  }
+  return empty;
 }
 
 // What attention_portable writes: a warp's rows of out and lse. Included by the kernel.
@@ -1291,7 +1627,7 @@ __device__ __forceinline__ Normalised normalise(const Arguments& args, float row
 // The output passes through the query tile. A warp touches only its own rows of it, so a warp barrier is
 // enough.
 __device__ __forceinline__ void store_output(const Accumulator& acc, const Arguments& args, scalar* tile_q,
-                                             int warp_row) {
+                                             int warp_row, int part) {
   const Place place = place_of_block(args);
   const int lane = threadIdx.x % 32;
   const int rows = place.sequence.seqlen_q * kPackedHeads;
@@ -1304,14 +1640,14 @@ __device__ __forceinline__ void store_output(const Accumulator& acc, const Argum
       const auto [query, head] = row_of(place.first_row + local, place.head);
       const auto [factor, lse] = normalise(args, acc.row_max[t][r], acc.row_sum[t][r], head);
       if constexpr (kHasLse) {
-        if (lane % 4 == 0 && place.first_row + local < rows && place.is_first_of_columns) {
+        if (lane % 4 == 0 && place.first_row + local < rows && place.is_first_of_columns && part == 0) {
           args.lse[place.batch * args.lse_stride[0] + head * args.lse_stride[1] +
                    (place.sequence.first_q + query) * args.lse_stride[2]] = lse;
         }
       }
 #pragma unroll
       for (int c = 0; c < kOutTiles; ++c) {
-        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * c + lane % 4 * 2) =
+        *reinterpret_cast<u32*>(tile_q + local * kPitchQ + 8 * (part * kOutTiles + c) + lane % 4 * 2) =
             pack<scalar>(acc.out[t][c][2 * r] * factor, acc.out[t][c][2 * r + 1] * factor);
       }
     }
@@ -1319,11 +1655,11 @@ __device__ __forceinline__ void store_output(const Accumulator& acc, const Argum
   __syncwarp();
 
   constexpr int kVec = kAlignment / 2;
-  constexpr int kVecsPerRow = kBlockV / kVec;
+  constexpr int kVecsPerRow = 8 * kOutTiles / kVec;
   scalar* const out = args.out + place.batch * args.out_stride[0] + place.first_column;
 #pragma unroll 4
   for (int index = lane; index < kRowsPerWarp * kVecsPerRow; index += 32) {
-    const int local = warp_row + index / kVecsPerRow, column = index % kVecsPerRow * kVec;
+    const int local = warp_row + index / kVecsPerRow, column = (index % kVecsPerRow + part * kVecsPerRow) * kVec;
     const auto [query, head] = row_of(place.first_row + local, place.head);
     if (place.first_row + local < rows) {
       store(out + (place.sequence.first_q + query) * args.out_stride[1] + head * args.out_stride[2] + column,
@@ -1345,12 +1681,14 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   const int kv_head = place.head / (args.heads / args.kv_heads);
   const TileRange tiles =
       visible_tiles(args, sequence, place.first_row / kPackedHeads, kBlockM / kPackedHeads);
+  const int last = tiles.end - 1;
 
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0);  // known to be uniform
   const int lane = threadIdx.x % 32;
-  const int warp_row = warp * kRowsPerWarp;
+  const int warp_row = warp / kKeyParts * kRowsPerWarp;
+  const int part = warp % kKeyParts;
 
-  const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile % 2; };
+  const auto stage_of = [](int tile) { return kStages == 1 ? 0 : tile & 1; };
   const auto copy_k = [&](int tile) {
     copy_tile<kBlockN, kHeadDim, kPitchK>(
         shared_address(tiles_k) + stage_of(tile) * kTileBytesK,
@@ -1365,23 +1703,25 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
         sequence.seqlen_k - tile * kBlockN);
   };
 
+  TileBarriers barriers;
+  ProbabilityExchange exchange(shared_address(tiles_v) + kStages * kTileBytesV, warp);
   zero_padding<kBlockM, kHeadDim, kPitchQ>(tile_q);
   zero_padding<kStages * kBlockN, kHeadDim, kPitchK>(tiles_k);
-  const int last = tiles.end - 1;
   if (last >= tiles.first) {
     copy_tile<kBlockM, kHeadDim, kPitchQ>(shared_address(tile_q),
                                           query_rows(args, sequence, place.batch, place.head, place.first_row),
                                           sequence.seqlen_q * kPackedHeads - place.first_row);
     copy_k(last);
-    if constexpr (kStages > 1 && !kPipelined) copy_v(last);
-    commit_copies();
+    if constexpr (kStages > 1) copy_v(last);
+    barriers.copies_issued(0);
   }
 
   // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
   // (transposed).
-  const u32 q_lane = shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8);
-  const u32 k_lane = shared_address(tiles_k) + 2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8);
-  const u32 v_lane = shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8);
+  const u32 q_lane = kept(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
+  const u32 k_lane = kept(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
+                          2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
+  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {
@@ -1391,72 +1731,128 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
       return load_query(q_lane, step);
     }
   };
-  const auto load_queries = [&] {
+  if (kQueryInRegisters && last >= tiles.first) {
+    barriers.wait_for_copies(0);
 #pragma unroll
-    for (int step = 0; kQueryInRegisters && step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
-  };
+    for (int step = 0; step < kDimSteps; ++step) query[step] = load_query(q_lane, step);
+  }
+
+  NextTile next{
+      KeyStream(shared_address(tiles_k),
+                strided_rows(sequence, place.batch, kv_head, args.k, args.k_stride, last * kBlockN)),
+      ValueStream(shared_address(tiles_v), strided_rows(sequence, place.batch, kv_head, args.v + place.first_column,
+                                                        args.v_stride, last * kBlockN))};
+  if constexpr (kHeadDim == kBlockV && kPitchK == kPitchV)
+    next.values.dst = next.keys.dst + kStages * kTileBytesK;  // a register less
 
   Accumulator acc;
   acc.clear();
-  Scores scores;
-  const auto modify = [&](int tile) { modify_scores(scores, args, place, tiles, warp_row, tile); };
-  const auto v_tile = [&](int tile) { return v_lane + stage_of(tile) * kTileBytesV; };
-  const auto k_tile = [&](int tile) { return k_lane + stage_of(tile) * kTileBytesK; };
-
-  if constexpr (kPipelined) {
-    if (last >= tiles.first) {
-      wait_copies<0>();
-      __syncthreads();
-      if (last > tiles.first) copy_k(last - 1);
-      copy_v(last);
-      commit_copies();
-      load_queries();
-      multiply_keys(scores, query_of, k_tile(last));
-    }
+  u32 unknown = kAllRows;  // the rows whose maximum is to be looked for
+  const int last_query = (place.first_row + warp_row + kRowsPerWarp - 1) / kPackedHeads;  // of the warp
+  const int keys_end = visible_keys(args, sequence, last_query).end;
 #pragma unroll 1
-    for (int tile = last; tile > tiles.first; --tile) {
-      wait_copies<0>();
-      __syncthreads();
-      if (tile - 1 > tiles.first) copy_k(tile - 2);
+  for (int tile = last; tile >= tiles.first; --tile) {
+    barriers.wait_for_copies(last - tile);
+    const bool more = tile > tiles.first, sees = kSeesAll || tile * kBlockN < keys_end;
+    const u32 k_tile = k_lane + stage_of(tile) * kTileBytesK, v_tile = v_lane + stage_of(tile) * kTileBytesV;
+    if constexpr (kStages == 1) {
+      copy_v(tile);
+      commit_copies();
+    } else if (!kStreams && more) {
+      copy_k(tile - 1);
       copy_v(tile - 1);
       commit_copies();
-      modify(tile);
-      const auto reuse = [&](int j) { multiply_16_keys(scores, query_of, k_tile(tile - 1), j); };
-      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), reuse);
     }
-    if (last >= tiles.first) {
-      wait_copies<0>();
-      __syncthreads();
-      modify(tiles.first);
-      accumulate(acc, scores, args, place, warp_row, tiles.first, v_tile(tiles.first), [](int) {});
-    }
-  } else {
+    const auto copy_next = [&](int step) {
+      if (step == NextTile::kFirstStep) barriers.wait_for_reads(last - tile + 1);
+      next.copy(step, stage_of(tile - 1), more);
+    };
+
+    const int key = tile * kBlockN + part * 8 * kKeyTiles;  // the warp's first one
+    Scores scores;
+    Probabilities p;
+    const auto exponentiate_at = [&](int j, float (&sum)[kRowTiles][2]) {
+      exponentiate(p, sum, scores, j, acc.row_max, args, place, warp_row, key);
+    };
+    if constexpr (kStreams) {
+      if (sees) {
+        float sum[kRowTiles][2];
 #pragma unroll 1
-    for (int tile = last; tile >= tiles.first; --tile) {
-      wait_copies<0>();
-      __syncthreads();
-      if constexpr (kStages == 1) {
-        copy_v(tile);
-        commit_copies();
-      } else if (tile > tiles.first) {
-        copy_k(tile - 1);
-        copy_v(tile - 1);
-        commit_copies();
+        for (bool again = false;; again = true) {
+          multiply_keys(scores, query_of, k_tile, copy_next);
+          modify_scores(scores, args, place, tiles, warp_row, tile, key);
+          if (__any_sync(0xffffffffu, unknown != 0))
+            unknown = raise_maxima(acc, scores, softmax_scale(args), unknown);
+#pragma unroll
+          for (int t = 0; t < kRowTiles; ++t) sum[t][0] = sum[t][1] = 0.0f;
+#pragma unroll
+          for (int j = 0; j < kKeyTiles; j += kTilesAtOnce) exponentiate_at(j, sum);
+          if (again || !__any_sync(0xffffffffu, any_beyond(sum))) break;
+          unknown = rows_beyond(sum);
+          next.back();
+        }
+#pragma unroll
+        for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+          for (int r = 0; r < 2; ++r) acc.row_sum[t][r] += sum[t][r];
+        }
+      } else {
+#pragma unroll
+        for (int step = 0; step < kDimSteps; ++step) copy_next(step);
       }
-      if (tile == last) load_queries();
-      multiply_keys(scores, query_of, k_tile(tile));
+      if (more) barriers.copies_issued(last - tile + 1);
+      if (sees) {
+        if constexpr (kKeyParts > 1) exchange.give(p, acc.row_max);
+        const u32 v_own = v_tile + part * 16 * kKeyTiles * kPitchV;
+#pragma unroll
+        for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_own, j);
+        if constexpr (kKeyParts > 1) {
+          float row_max[kRowTiles][2];
+          exchange.take(p, row_max);
+          if (__any_sync(0xffffffffu, differ(acc.row_max, row_max))) unknown = unite_maxima(acc, p, row_max);
+          const u32 v_other = v_tile + (part ^ 1) * 16 * kKeyTiles * kPitchV;
+#pragma unroll
+          for (int j = 0; j < kKeyTiles; j += 2) multiply_values(acc, p, v_other, j);
+        }
+      }
+      barriers.reads_done(last - tile);
+    } else {
+      if (sees) multiply_keys(scores, query_of, k_tile, [](int) {});
       if constexpr (kStages == 1) {
         wait_copies<0>();
         __syncthreads();
-        if (tile > tiles.first) {
+        if (more) {
           copy_k(tile - 1);
           commit_copies();
         }
       }
-      modify(tile);
-      accumulate(acc, scores, args, place, warp_row, tile, v_tile(tile), [](int) {});
+      if (sees) {
+        modify_scores(scores, args, place, tiles, warp_row, tile, key);
+        const u32 grown = rows_grown(acc, scores, softmax_scale(args));
+        if (__any_sync(0xffffffffu, grown != 0)) raise_maxima(acc, scores, softmax_scale(args), quad_or(grown));
+#pragma unroll
+        for (int j = 0; j < kKeyTiles; j += kTilesAtOnce) {
+          exponentiate_at(j, acc.row_sum);
+#pragma unroll
+          for (int i = j; i < j + kTilesAtOnce; i += 2) multiply_values(acc, p, v_tile, i);
+        }
+      }
     }
   }
 
-  store_output(acc, args, tile_q, warp_row);
+  if constexpr (kKeyParts > 1) {
+    float others[kRowTiles][2];
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) others[t][r] = acc.row_sum[t][r];
+    }
+    exchange.exchange(others);
+#pragma unroll
+    for (int t = 0; t < kRowTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) acc.row_sum[t][r] += others[t][r];
+    }
+  }
+  store_output(acc, args, tile_q, warp_row, part);
 }
