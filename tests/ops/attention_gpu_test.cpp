@@ -109,7 +109,7 @@ std::vector<AttentionCase> layouts() {
 std::vector<AttentionCase> scales() {
   std::vector<AttentionCase> cases;
   for (const bool causal : {false, true}) {
-    for (const std::int64_t head_dim : {64, 128}) {
+    for (const std::int64_t head_dim : {64, 128, 256}) {
       AttentionCase c = sequences(140, 270, head_dim, causal, head_dim == 64 ? DType::bf16 : DType::f16);
       for (const float scale : {0.01f, 0.5f, 1.0f}) {
         c.shape.scale = scale;
