@@ -110,9 +110,11 @@ constexpr int kProducerRegisters = kFewProducers ? 24 : 40, kConsumerRegisters =
 //% include "attention/packed_blocks.cuh"
 
 // How many of its scores a thread turns into probabilities at a time: a few take fewer registers, but longer.
+constexpr int kChanges = kSoftcap + kAlibi + kBias + kDropout + kWindow + kChunk + kVarlen;
 constexpr bool kFewAtOnce =
-    kWideKeys && (kMostColumns > 96 ? kSoftcap || kBias || (kWidestKeys && kChunk)
-                                    : kBiasTiles || (kSoftcap && kAlibi && kChunk));
+    kOwnsColumns ? kMostColumns > 192 && (kChanges > 2 || (kAlibi && kBias))
+                 : kWideKeys && (kMostColumns > 96 ? kSoftcap || kBias || (kWidestKeys && kChunk)
+                                                   : kBiasTiles || (kSoftcap && kAlibi && kChunk));
 // With softcap factors of gradients differ from probabilities; where registers are scarce both are packed until they
 // are used.
 constexpr bool kPacksFactors = kSoftcap && !kWidestKeys && (kBlockM == 128 || (kDropMasks && kMostColumns > 96));
