@@ -231,7 +231,11 @@ std::vector<Values> problems_of(const std::string& kernel) {
             backward("bf16", 192, 128, {{"BIAS", std::string("f32")}, {"WINDOW", true}}),
             backward("bf16", 160, 160, {{"ALIBI", true}, {"CHUNK", true}, {"VARLEN", true}}),
             backward("bf16", 192, 128, all),
-            backward("bf16", 256, 256, all)};
+            backward("bf16", 192, 192, all),
+            backward("f16", 256, 256,
+                     merged(ordered, {{"DROPOUT", true}, {"SOFTCAP", true}, {"SIGNED_SCALE", true}})),
+            backward("bf16", 256, 256,
+                     merged(ordered, {{"BIAS", std::string("f32")}, {"SOFTCAP", true}, {"CHUNK", true}}))};
   }
   if (kernel == "attention_backward_dq") {
     return {{{"SCALAR", std::string("bf16")}, {"HEAD_DIM", std::int64_t{64}}, {"BLOCK_M", std::int64_t{128}}},
