@@ -113,8 +113,8 @@ TEST_CASE("attention_backward: a bias with a row for every query comes by tensor
   }
   for (const std::size_t i : {0, 3})
     cases[i].forward.shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
-  cases[3].forward.shape.softcap =
-      20;  // with this many features attention_backward_bias_sm90 has 64 keys a tile
+  // With this many features attention_backward_bias_sm90 has 64 keys per tile.
+  cases[3].forward.shape.softcap = 20;
   cases[4].forward.shape.softcap = 20;
   cases[4].forward.slopes = Slopes::per_head;
   for (const AttentionBackwardCase& c : cases) CHECK(has_map(c) == has_sm90());

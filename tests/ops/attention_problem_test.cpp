@@ -128,8 +128,7 @@ TEST_CASE("attention: no two problems share a request, and a request names nothi
 }
 
 TEST_CASE(
-    "attention: heads up to 128 channels, and of 256 without a causal mask, have a kernel of their own for "
-    "short "
+    "attention: heads up to 128 channels, and of 256 without a mask, have a kernel of their own for short "
     "sequences, unless it is to be invariant") {
   const auto is_short = [](std::int64_t seqlen, std::int64_t head_dim, bool invariant, bool portable) {
     Attention args = good();
