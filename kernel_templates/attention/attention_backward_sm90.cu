@@ -43,14 +43,12 @@ constexpr bool kBiasMap = ${BIAS_MAP};             // the bias is a tensor of sc
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};  // queries per tile
 constexpr int kBlockN = ${BLOCK_N};  // keys per block: of 128 a warpgroup owns 64, of 64 half of the columns
-constexpr int kStages = ${STAGES};   // tiles of q and of dout in shared memory
 
 static_assert(kHeadDim % 8 == 0 && kHeadDimV % 8 == 0,
               "tiles are copied and multiplied in groups of 8 elements");
 static_assert(kBlockM == 64 || kBlockM == 128,
               "a product for dq has 64 queries and all columns, or half of them");
 static_assert(kBlockN == 128 || (kBlockN == 64 && kBlockM == 64), "a product for dk has 64 keys");
-static_assert(kStages == 2, "a warpgroup waits for the next tile before it is done with this");
 
 static_assert(!kBiasMap || (device::is_given<bias_scalar> && sizeof(bias_scalar) == sizeof(scalar)),
               "tiles of the bias are read as those of q are");
@@ -60,6 +58,7 @@ using namespace device;
 constexpr bool kProbabilities = false;
 constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kConsumers = 2;
+constexpr int kStages = 2;  // tiles of q and of dout: a warpgroup waits for the next one before it is done with this
 constexpr int kThreads = 128 * (1 + kConsumers);
 constexpr bool kOwnsColumns = kBlockN == 64;  // a warpgroup; else it owns keys
 constexpr int kMostColumns = kHeadDim > kHeadDimV ? kHeadDim : kHeadDimV;

@@ -18,7 +18,8 @@ struct AttentionSm90Params {
 /// reaches 2^40 bytes.
 bool has_tensor_maps(const AttentionViews& views);
 
-/// Whether pages of so many keys are copied to shared memory where tensor maps can write: to multiples of 128 bytes.
+/// Whether pages of so many keys are copied to shared memory where tensor maps can write: to multiples of 128
+/// bytes.
 bool pages_fit(const AttentionProblem& problem, int page_size);
 
 /// Whether tiles differ in how many keys they visit: blocks then draw them from a counter.

@@ -192,7 +192,8 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(list(out.shape, 4) == List{64, 300, 6, 2});
   CHECK(list(out.box, 4) == List{64, 16, 1, 1});
   CHECK(params.arguments.seqlen_k == 24);
-  CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 2 && params.box_rows == 96));
+  CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 2 &&
+         params.box_rows == 96));
   CHECK(params.counter == nullptr);
   CHECK(fake_cuda.blocks == 3 * 6 * 2);  // fewer than multiprocessors
 }
@@ -209,7 +210,7 @@ TEST_CASE("attention: tensor maps of heads that share a tile, packed and paged s
   CHECK(list(made(params.q).stride_bytes, 4) == List{2 * 128, 2 * 6 * 128, 2 * 2 * 128, 16});
   CHECK(list(made(params.q).box, 5) == List{64, 2, 32, 1, 1});
   CHECK(list(made(params.k).shape, 4) == List{128, 70, 3, 1});
-  CHECK(params.section == 3);  // all of a sequence
+  CHECK(params.section == 3);        // all of a sequence
   CHECK(fake_cuda.blocks == 3 * 3);  // of 60 rows of 3 sequences
 
   args = plain();
