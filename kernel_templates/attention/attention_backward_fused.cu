@@ -53,7 +53,8 @@ static_assert(kBuffers == 1 || kStages == 2, "warps that are ahead need the next
 using namespace device;
 
 constexpr bool kPaged = false, kProbabilities = false;
-constexpr bool kBiasTiles = false, kDropMasks = false, kDeterministic = false;  // of the bias; of dq
+constexpr bool kBiasTiles = false, kDropMasks = false;
+constexpr bool kDeterministic = false;  // of dq
 constexpr int kPackedHeads = 1, kParts = 1;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kKeyWarps = kWarps / kQueryWarps;

@@ -50,7 +50,8 @@ constexpr int kRowTiles = kBlockN / (16 * kWarps);
 constexpr int kRowsPerWarp = 16 * kRowTiles;
 constexpr int kScores = kBlockM / 2;  // that a lane holds of 16 keys
 constexpr int kScoresAtOnce = kScores;
-constexpr bool kBiasTiles = false, kDropMasks = false, kDeterministic = false;  // of the bias; of dq, which others compute
+constexpr bool kBiasTiles = false, kDropMasks = false;
+constexpr bool kDeterministic = false;  // of dq, which others compute
 constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
 
 // More columns of dk and dv than these do not fit a warp's registers: several blocks have some each. They overlap

@@ -144,10 +144,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 
   // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
   // (transposed).
-  const u32 q_lane = kept(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
-  const u32 k_lane = kept(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
+  const u32 q_lane = in_register(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
+  const u32 k_lane = in_register(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
                           2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
-  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
+  const u32 v_lane = in_register(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {

@@ -1,6 +1,6 @@
-// A consumer warpgroup of attention_backward_sm90 that owns half of the columns of 64 keys. One warpgroup computes P, the
-// other the gradients of scores, while both already multiply by P; both take both from shared memory. Included by the
-// kernel.
+// A consumer warpgroup of attention_backward_sm90 that owns half of the columns of 64 keys. One warpgroup computes P,
+// the other the gradients of scores, while both already multiply by P; both take both from shared memory. Included by
+// the kernel.
 #pragma once
 
 // Whether gradients of scores have other factors than the probabilities that are multiplied: these come in their place.

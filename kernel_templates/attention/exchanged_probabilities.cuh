@@ -36,7 +36,7 @@ class ProbabilityExchange {
     u32* const words = p.at[0];
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
-      const float4 x = load(slot_ + to_slot_ + 512 * i);
+      const float4 x = load_shared_vector(slot_ + to_slot_ + 512 * i);
       words[4 * i] = __float_as_uint(x.x);
       words[4 * i + 1] = __float_as_uint(x.y);
       words[4 * i + 2] = __float_as_uint(x.z);
@@ -57,14 +57,6 @@ class ProbabilityExchange {
   static constexpr int kSlotBytes = 512 * (kVectors + 1);
   static_assert(kKeyParts == 1 || kRowTiles == 2, "the numbers of a lane's rows are a vector");
 
-  __device__ __forceinline__ static float4 load(u32 address) {
-    float4 x;
-    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
-                 : "r"(address)
-                 : "memory");
-    return x;
-  }
   __device__ __forceinline__ void give(const float (&x)[kRowTiles][2]) {
     const float* const rows = x[0];
     store_shared(slot_ + 512 * kVectors, float4{rows[0], rows[1], rows[2], rows[3]});
@@ -72,7 +64,7 @@ class ProbabilityExchange {
     if (threadIdx.x % 32 == 0) arrive_read(given_);
   }
   __device__ __forceinline__ void take(float (&x)[kRowTiles][2]) {
-    const float4 rows = load(slot_ + to_slot_ + 512 * kVectors);
+    const float4 rows = load_shared_vector(slot_ + to_slot_ + 512 * kVectors);
     x[0][0] = rows.x;
     x[0][1] = rows.y;
     x[kRowTiles - 1][0] = rows.z;

@@ -19,8 +19,8 @@ __device__ __forceinline__ int block_index() {
 // The block of a head's args.key_blocks that this is, and the column that it is in: a head and a part, of all
 // sequences or of one. The first keys of a causal sequence are seen by most queries, so their blocks start first;
 // columns are visited in sections, of which all first blocks come before all second ones: else the last columns'
-// long blocks would start when others have nothing left to do. Sequences of
-// their own lengths differ anyway, and chunks are short.
+// long blocks would start when others have nothing left to do. Sequences of their own lengths differ anyway, and chunks
+// are short.
 struct KeyColumn {
   int column, block;
 };

@@ -133,23 +133,23 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
       if (elected) {
         if (kDeterministic && w == 0 && is_later) wait_for_mark(mark, own_mark + 1);
         reduce_add(dst + w * (kSumBytes / 4), shared.sums(w), kSumBytes);
-        commit_reductions();
+        commit_bulk();
         if (kDeterministic && w == 0 && mark_before != nullptr) {
-          wait_reductions<1>();
+          wait_bulk<1>();
           leave_mark(mark_before, own_mark);
         }
       }
     }
     mark_before = mark;
-    if (elected) wait_reductions_read<1>();
+    if (elected) wait_bulk_read<1>();
     __syncwarp();
     if (!steps.done()) named_arrive(kSumEmptyBarrier, 160);
-    if (elected) wait_reductions_read<0>();
+    if (elected) wait_bulk_read<0>();
     __syncwarp();
     if (!steps.done()) named_arrive(kSumEmptyBarrier + 1, 160);
   }
   if (elected) {
-    wait_reductions<0>();
+    wait_bulk<0>();
     if (kDeterministic && mark_before != nullptr) leave_mark(mark_before, own_mark);
   }
 }

@@ -2,10 +2,10 @@
 // hand it over. Included by the kernel below its constants.
 #pragma once
 
-// Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that
-// adds to dq, which waits for a part of it and says when it has read it. Where warpgroups own columns turns are of both:
-// to use P, and gradients of scores; where they own more than 128 a turn is a warpgroup's own. Both add to dq themselves;
-// then a warp that keeps their order, in deterministic mode, says when they may, and waits until they have.
+// Named barriers, one for each consumer warpgroup: for its own threads, for its turn, and with the warp that adds to
+// dq, which waits for a part of it and says when it has read it. Where warpgroups own columns turns are of both, to use
+// P, and gradients of scores; where they own more than 128 a turn is a warpgroup's own. Both add to dq themselves; then
+// a warp that keeps their order, in deterministic mode, says when they may, and waits until they have.
 constexpr int kGroupBarrier = 1;
 constexpr int kTurnBarrier = 3;
 constexpr int kSumFullBarrier = 5;

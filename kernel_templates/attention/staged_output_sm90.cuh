@@ -13,7 +13,7 @@ class Output {
     const u32 row = staged + lane % 16 * kSwizzleV, permuted = lane % 16 * kSwizzleV / 128 % (kSwizzleV / 16) * 16;
 #pragma unroll
     for (int first = 0; first < kBlockV; first += kStagedColumns) {
-      if (lane == 0) wait_stores_read();
+      if (lane == 0) wait_bulk_read<0>();
       __syncwarp();
 #pragma unroll
       for (int column = 0; column < kStagedColumns; column += 16) {
@@ -34,7 +34,7 @@ class Output {
           store_box(params.out, staged + column / kPanelV * 16 * kSwizzleV, work.part * kBlockV + first + column,
                     rows.row[0].query, work.head, work.batch);
         }
-        commit_stores();
+        commit_bulk();
       }
     }
   }
@@ -43,7 +43,7 @@ class Output {
 
   // Copies read shared memory of the block, which therefore must not end before them.
   __device__ __forceinline__ void finish() {
-    if (threadIdx.x % 32 == 0) wait_stores();
+    if (threadIdx.x % 32 == 0) wait_bulk<0>();
   }
 
  private:

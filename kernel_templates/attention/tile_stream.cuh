@@ -3,11 +3,11 @@
 #pragma once
 
 // x, which stays in a register: the compiler cannot compute it again where it is used. By all lanes of a warp.
-__device__ __forceinline__ u32 kept(u32 x) {
+__device__ __forceinline__ u32 in_register(u32 x) {
   return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
 }
-__device__ __forceinline__ i64 kept(i64 x) {
-  return static_cast<i64>(kept(static_cast<u32>(x >> 32))) << 32 | kept(static_cast<u32>(x));
+__device__ __forceinline__ i64 in_register(i64 x) {
+  return static_cast<i64>(in_register(static_cast<u32>(x >> 32))) << 32 | in_register(static_cast<u32>(x));
 }
 
 // Copies whole tiles of strided rows, each below the one before, in passes that lie between other work: a thread
@@ -26,9 +26,9 @@ struct TileStream {
   __device__ __forceinline__ TileStream(u32 stage_0, StridedRows rows) {
     if constexpr (!(kStages == 2 && kFits)) return;
     const int row = threadIdx.x / Shape::kColumnThreads, column = threadIdx.x % Shape::kColumnThreads;
-    step = kept(Shape::kRowThreads * rows.stride);
+    step = in_register(Shape::kRowThreads * rows.stride);
     next = rows.row + row * rows.stride - step + column * Shape::kVec;
-    dst = kept(stage_0 + 2 * (row * kPitch + column * Shape::kVec));
+    dst = in_register(stage_0 + 2 * (row * kPitch + column * Shape::kVec));
   }
   // Pass `pass` of the next tile, whose stage lies `offset` behind stage 0; nothing is copied unless `wanted`.
   __device__ __forceinline__ void copy(int pass, u32 offset, bool wanted) {

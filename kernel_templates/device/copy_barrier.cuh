@@ -6,23 +6,6 @@
 
 namespace device {
 
-// For `threads` threads, which all call arrive_copied() once in every phase; phases have parity 0, 1, 0, ... By one
-// thread, before a block barrier.
-__device__ __forceinline__ void init_copy_barrier(u32 barrier, int threads) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(2 * threads) : "memory");
-}
-
-// Arrives for what this thread has stored, and again when its copies are done.
-__device__ __forceinline__ void arrive_copied(u32 barrier) {
-  asm volatile(
-      "{\n"
-      "  .reg .b64 state;\n"
-      "  cp.async.mbarrier.arrive.noinc.shared.b64 [%0];\n"
-      "  mbarrier.arrive.shared.b64 state, [%0];\n"
-      "}" ::"r"(barrier)
-      : "memory");
-}
-
 // For `arrivals` threads, which tell that others may overwrite what they, or their warps, have read. By one thread,
 // before a block barrier.
 __device__ __forceinline__ void init_read_barrier(u32 barrier, int arrivals) {
@@ -36,6 +19,18 @@ __device__ __forceinline__ void arrive_read(u32 barrier) {
       "  mbarrier.arrive.shared.b64 state, [%0];\n"
       "}" ::"r"(barrier)
       : "memory");
+}
+
+// For `threads` threads, which all call arrive_copied() once in every phase; phases have parity 0, 1, 0, ... By one
+// thread, before a block barrier.
+__device__ __forceinline__ void init_copy_barrier(u32 barrier, int threads) {
+  init_read_barrier(barrier, 2 * threads);
+}
+
+// Arrives for what this thread has stored, and again when its copies are done.
+__device__ __forceinline__ void arrive_copied(u32 barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+  arrive_read(barrier);
 }
 
 // Waits until the phase of this parity is complete, of either barrier. A new barrier counts as having completed a

@@ -21,6 +21,14 @@ __device__ __forceinline__ void load_shared(int* x, u32 address) {
                : "r"(address)
                : "memory");
 }
+__device__ __forceinline__ float4 load_shared_vector(u32 address) {
+  float4 x;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
 __device__ __forceinline__ void store_shared(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }

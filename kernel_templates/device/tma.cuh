@@ -51,16 +51,6 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
                : "memory");
 }
-__device__ __forceinline__ void commit_stores() {
-  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-// Waits until all stores of this thread are finished, respectively have read their source.
-__device__ __forceinline__ void wait_stores() {
-  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
-}
-__device__ __forceinline__ void wait_stores_read() {
-  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
-}
 
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
 __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
@@ -68,17 +58,17 @@ __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
                "r"(src), "r"(bytes)
                : "memory");
 }
-__device__ __forceinline__ void commit_reductions() {
+__device__ __forceinline__ void commit_bulk() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 // Waits until at most kPending of this thread's groups are unfinished, respectively have not read their
 // source.
 template <int kPending>
-__device__ __forceinline__ void wait_reductions() {
+__device__ __forceinline__ void wait_bulk() {
   asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");
 }
 template <int kPending>
-__device__ __forceinline__ void wait_reductions_read() {
+__device__ __forceinline__ void wait_bulk_read() {
   asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 

@@ -12,16 +12,6 @@ int padded_columns(int head_dim) {
   return (head_dim + 31) / 32 * 32;
 }
 
-/// [batch, heads, positions, columns]; one sequence after the other if `packed`.
-driver::TensorMap map_of(const void* data, const AttentionArguments::Strides& stride, DType dtype, int batch,
-                         int heads, int positions, int rows, int columns, int of_tile) {
-  return TileMap(data, dtype)
-      .dimension(batch, stride[0], 1)
-      .dimension(heads, stride[2], 1)
-      .dimension(positions, stride[1], rows)
-      .columns(columns, of_tile);
-}
-
 }  // namespace
 
 DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const AttentionBackwardArguments& arguments,

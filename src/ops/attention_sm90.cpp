@@ -32,23 +32,8 @@ driver::TensorMap map_keys(const ConstTensor& tensor, const AttentionArguments::
                            const AttentionLayout& layout, const AttentionArguments& arguments, int rows,
                            int columns, int of_tile) {
   const Extents& extents = tensor.extents;
-  return TileMap(tensor.data, tensor.dtype)
-      .dimension(layout.packed_k ? 1 : extents.shape[0], stride[0], 1)
-      .dimension(arguments.kv_heads, stride[2], 1)
-      .dimension(extents.shape[extents.rank - 3], stride[1], rows)
-      .columns(columns, of_tile);
-}
-
-/// out: [batch, heads, seqlen_q, columns], the 16 rows of a warp at once.
-driver::TensorMap map_out(const Attention& args, const AttentionLayout& layout,
-                          const AttentionArguments& arguments, int columns, int of_tile) {
-  constexpr int kWarpRows = 16;
-  const auto& stride = arguments.out_stride;
-  return TileMap(arguments.out, args.out.dtype)
-      .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
-      .dimension(arguments.heads, stride[2], 1)
-      .dimension(arguments.seqlen_q, stride[1], kWarpRows)
-      .columns(columns, of_tile);
+  return map_of(tensor.data, stride, tensor.dtype, layout.packed_k ? 1 : extents.shape[0], arguments.kv_heads,
+                extents.shape[extents.rank - 3], rows, columns, of_tile);
 }
 
 }  // namespace
@@ -90,7 +75,10 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);
   params.v = map_keys(args.v, arguments.v_stride, layout, arguments, params.box_rows, columns_v, of_tile_v);
-  params.out = map_out(args, layout, arguments, columns_v, of_tile_v);
+  constexpr int kWarpRows = 16;  // of out that a warp copies at once
+  params.out =
+      map_of(arguments.out, arguments.out_stride, args.out.dtype, layout.packed_q ? 1 : arguments.batch,
+             arguments.heads, arguments.seqlen_q, kWarpRows, columns_v, of_tile_v);
   params.arguments = arguments;
   params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;

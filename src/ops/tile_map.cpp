@@ -29,6 +29,16 @@ driver::TensorMap TileMap::columns(int extent, int of_tile) {
   return driver::encode_tensor_map(spec_);
 }
 
+driver::TensorMap map_of(const void* data, const AttentionArguments::Strides& stride, DType dtype,
+                         std::int64_t batch, std::int64_t heads, std::int64_t positions, int rows,
+                         int columns, int of_tile) {
+  return TileMap(data, dtype)
+      .dimension(batch, stride[0], 1)
+      .dimension(heads, stride[2], 1)
+      .dimension(positions, stride[1], rows)
+      .columns(columns, of_tile);
+}
+
 bool has_tensor_map(const ops::View& view) {
   constexpr std::int64_t kLimit = (std::int64_t{1} << 40) / TileMap::kElementBytes;
   for (int i = 0; i + 1 < view.extents.rank; ++i) {

@@ -214,23 +214,6 @@ __device__ __forceinline__ float element(const Vec<bf16, N>& vector, int i) {
 
 namespace device {
 
-// For `threads` threads, which all call arrive_copied() once in every phase; phases have parity 0, 1, 0, ... By one
-// thread, before a block barrier.
-__device__ __forceinline__ void init_copy_barrier(u32 barrier, int threads) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(2 * threads) : "memory");
-}
-
-// Arrives for what this thread has stored, and again when its copies are done.
-__device__ __forceinline__ void arrive_copied(u32 barrier) {
-  asm volatile(
-      "{\n"
-      "  .reg .b64 state;\n"
-      "  cp.async.mbarrier.arrive.noinc.shared.b64 [%0];\n"
-      "  mbarrier.arrive.shared.b64 state, [%0];\n"
-      "}" ::"r"(barrier)
-      : "memory");
-}
-
 // For `arrivals` threads, which tell that others may overwrite what they, or their warps, have read. By one thread,
 // before a block barrier.
 __device__ __forceinline__ void init_read_barrier(u32 barrier, int arrivals) {
@@ -244,6 +227,18 @@ __device__ __forceinline__ void arrive_read(u32 barrier) {
       "  mbarrier.arrive.shared.b64 state, [%0];\n"
       "}" ::"r"(barrier)
       : "memory");
+}
+
+// For `threads` threads, which all call arrive_copied() once in every phase; phases have parity 0, 1, 0, ... By one
+// thread, before a block barrier.
+__device__ __forceinline__ void init_copy_barrier(u32 barrier, int threads) {
+  init_read_barrier(barrier, 2 * threads);
+}
+
+// Arrives for what this thread has stored, and again when its copies are done.
+__device__ __forceinline__ void arrive_copied(u32 barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+  arrive_read(barrier);
 }
 
 // Waits until the phase of this parity is complete, of either barrier. A new barrier counts as having completed a
@@ -288,6 +283,14 @@ __device__ __forceinline__ void load_shared(int* x, u32 address) {
                : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
                : "r"(address)
                : "memory");
+}
+__device__ __forceinline__ float4 load_shared_vector(u32 address) {
+  float4 x;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
 }
 __device__ __forceinline__ void store_shared(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
@@ -1122,11 +1125,11 @@ __device__ __forceinline__ void zero_padding(scalar* tile) {
 // other what has arrived and what they no longer need. Included by attention_portable after tiles.cuh.
 
 // x, which stays in a register: the compiler cannot compute it again where it is used. By all lanes of a warp.
-__device__ __forceinline__ u32 kept(u32 x) {
+__device__ __forceinline__ u32 in_register(u32 x) {
   return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
 }
-__device__ __forceinline__ i64 kept(i64 x) {
-  return static_cast<i64>(kept(static_cast<u32>(x >> 32))) << 32 | kept(static_cast<u32>(x));
+__device__ __forceinline__ i64 in_register(i64 x) {
+  return static_cast<i64>(in_register(static_cast<u32>(x >> 32))) << 32 | in_register(static_cast<u32>(x));
 }
 
 // Copies whole tiles of strided rows, each below the one before, in passes that lie between other work: a thread
@@ -1145,9 +1148,9 @@ struct TileStream {
   __device__ __forceinline__ TileStream(u32 stage_0, StridedRows rows) {
     if constexpr (!(kStages == 2 && kFits)) return;
     const int row = threadIdx.x / Shape::kColumnThreads, column = threadIdx.x % Shape::kColumnThreads;
-    step = kept(Shape::kRowThreads * rows.stride);
+    step = in_register(Shape::kRowThreads * rows.stride);
     next = rows.row + row * rows.stride - step + column * Shape::kVec;
-    dst = kept(stage_0 + 2 * (row * kPitch + column * Shape::kVec));
+    dst = in_register(stage_0 + 2 * (row * kPitch + column * Shape::kVec));
   }
   // Pass `pass` of the next tile, whose stage lies `offset` behind stage 0; nothing is copied unless `wanted`.
   __device__ __forceinline__ void copy(int pass, u32 offset, bool wanted) {
@@ -1517,7 +1520,7 @@ class ProbabilityExchange {
     u32* const words = p.at[0];
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
-      const float4 x = load(slot_ + to_slot_ + 512 * i);
+      const float4 x = load_shared_vector(slot_ + to_slot_ + 512 * i);
       words[4 * i] = __float_as_uint(x.x);
       words[4 * i + 1] = __float_as_uint(x.y);
       words[4 * i + 2] = __float_as_uint(x.z);
@@ -1538,14 +1541,6 @@ class ProbabilityExchange {
   static constexpr int kSlotBytes = 512 * (kVectors + 1);
   static_assert(kKeyParts == 1 || kRowTiles == 2, "the numbers of a lane's rows are a vector");
 
-  __device__ __forceinline__ static float4 load(u32 address) {
-    float4 x;
-    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
-                 : "r"(address)
-                 : "memory");
-    return x;
-  }
   __device__ __forceinline__ void give(const float (&x)[kRowTiles][2]) {
     const float* const rows = x[0];
     store_shared(slot_ + 512 * kVectors, float4{rows[0], rows[1], rows[2], rows[3]});
@@ -1553,7 +1548,7 @@ class ProbabilityExchange {
     if (threadIdx.x % 32 == 0) arrive_read(given_);
   }
   __device__ __forceinline__ void take(float (&x)[kRowTiles][2]) {
-    const float4 rows = load(slot_ + to_slot_ + 512 * kVectors);
+    const float4 rows = load_shared_vector(slot_ + to_slot_ + 512 * kVectors);
     x[0][0] = rows.x;
     x[0][1] = rows.y;
     x[kRowTiles - 1][0] = rows.z;
@@ -1718,10 +1713,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 
   // Lane addresses inside the tiles: A fragments of q, B fragments of k (rows are keys), B fragments of v
   // (transposed).
-  const u32 q_lane = kept(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
-  const u32 k_lane = kept(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
+  const u32 q_lane = in_register(shared_address(tile_q) + 2 * ((warp_row + lane % 16) * kPitchQ + lane / 16 * 8));
+  const u32 k_lane = in_register(shared_address(tiles_k) + part * 16 * kKeyTiles * kPitchK +
                           2 * ((lane % 8 + lane / 16 * 8) * kPitchK + lane / 8 % 2 * 8));
-  const u32 v_lane = kept(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
+  const u32 v_lane = in_register(shared_address(tiles_v) + 2 * (lane % 16 * kPitchV + lane / 16 * 8 + part * 8 * kOutTiles));
 
   QueryStep query[kQueryInRegisters ? kDimSteps : 1] = {};
   const auto query_of = [&](int step) {

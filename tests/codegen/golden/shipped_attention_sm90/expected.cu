@@ -333,6 +333,14 @@ __device__ __forceinline__ void load_shared(int* x, u32 address) {
                : "r"(address)
                : "memory");
 }
+__device__ __forceinline__ float4 load_shared_vector(u32 address) {
+  float4 x;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
 __device__ __forceinline__ void store_shared(u32 address, int x) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }
@@ -407,16 +415,6 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
                : "memory");
 }
-__device__ __forceinline__ void commit_stores() {
-  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-// Waits until all stores of this thread are finished, respectively have read their source.
-__device__ __forceinline__ void wait_stores() {
-  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
-}
-__device__ __forceinline__ void wait_stores_read() {
-  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
-}
 
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
 __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
@@ -424,17 +422,17 @@ __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
                "r"(src), "r"(bytes)
                : "memory");
 }
-__device__ __forceinline__ void commit_reductions() {
+__device__ __forceinline__ void commit_bulk() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 // Waits until at most kPending of this thread's groups are unfinished, respectively have not read their
 // source.
 template <int kPending>
-__device__ __forceinline__ void wait_reductions() {
+__device__ __forceinline__ void wait_bulk() {
   asm volatile("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");
 }
 template <int kPending>
-__device__ __forceinline__ void wait_reductions_read() {
+__device__ __forceinline__ void wait_bulk_read() {
   asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 
