@@ -123,7 +123,7 @@ __device__ __forceinline__ void add_sums(const Params& params, const Shared& sha
   while (!steps.done()) {
     const i64 tile = tile_of_sums(forward, place.batch, steps.head(), steps.tile());
     float* const dst = args.dq_sums + tile * (kBlockM * kColumns);
-    u32* const mark = args.dq_marks + 2 * tile;
+    u32* const mark = args.dq_marks + tile;
     const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
     steps.advance();
 #pragma unroll
@@ -164,7 +164,7 @@ __device__ __forceinline__ void keep_order(const Params& params, const KeyPlace&
   u32* mark_before = nullptr;  // of the tile before this one
 #pragma unroll 1
   for (; !steps.done(); steps.advance()) {
-    u32* const mark = args.dq_marks + 2 * tile_of_sums(args.forward, place.batch, steps.head(), steps.tile());
+    u32* const mark = args.dq_marks + tile_of_sums(args.forward, place.batch, steps.head(), steps.tile());
     const bool is_later = steps.tile() >= later.first && steps.tile() < later.first + later.count;
     if (elected && is_later) wait_for_mark(mark, own_mark + 1);
     __syncwarp();

@@ -24,7 +24,7 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
   const std::size_t tiles = blocks * heads,
                     tile_bytes = sizeof(float) * static_cast<std::size_t>(block_m) *
                                  static_cast<std::size_t>(padded_columns(problem.forward.head_dim));
-  const std::size_t marks = (2 * sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
+  const std::size_t marks = (sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
   return {tiles * tile_bytes, tiles * tile_bytes + (problem.deterministic ? marks : 0)};
 }
 
