@@ -40,12 +40,13 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   let_next_kernel_begin();
   const Arguments& forward = args.forward;
   const int lane = threadIdx.x % kLanes;
-  for (i64 i = static_cast<i64>(blockIdx.x) * kThreads + threadIdx.x; i < args.dq_chunks;
-       i += static_cast<i64>(gridDim.x) * kThreads)
+  const i64 block = gridDim.x - 1 - blockIdx.x;  // what the next kernel needs first comes last: L2 still has it
+  const i64 chunks = (args.dq_chunks + gridDim.x - 1) / gridDim.x, end = min((block + 1) * chunks, args.dq_chunks);
+  for (i64 i = block * chunks + threadIdx.x; i < end; i += kThreads)
     reinterpret_cast<float4*>(args.dq_sums)[i] = float4{};
   const bool packed = forward.cu_seqlens_q != nullptr;
   const i64 rows = static_cast<i64>(packed ? 1 : forward.batch) * forward.seqlen_q * forward.heads;
-  const i64 row = static_cast<i64>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes;
+  const i64 row = block * kRowsPerBlock + threadIdx.x / kLanes;
   const i64 position = min(row, rows - 1) / forward.heads;  // heads of one position are neighbours in memory
   const int head = static_cast<int>(min(row, rows - 1) - position * forward.heads);
   const i64 batch = position / forward.seqlen_q, i = position - batch * forward.seqlen_q;

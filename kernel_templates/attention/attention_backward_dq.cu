@@ -52,8 +52,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     attention_backward_dq(const __grid_constant__ BackwardArguments args) {
   wait_for_kernel_ahead();
   const Arguments& forward = args.forward;
-  int tile = blockIdx.x % forward.row_blocks;
-  const int column = blockIdx.x / forward.row_blocks;
+  const int block = gridDim.x - 1 - blockIdx.x;  // the last sums to be added up come first: L2 still has them
+  int tile = block % forward.row_blocks;
+  const int column = block / forward.row_blocks;
   const bool packed = kVarlen && forward.cu_seqlens_q != nullptr;
   int batch = column / forward.heads;
   if (packed) {
@@ -81,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     scalar* const dst = args.dq + batch * args.dq_stride[0] + (sequence.first_q + row) * args.dq_stride[1] +
                         head * args.dq_stride[2] + first_column;
     if constexpr (kAlignment == 16) {
-      store_quad_row(dst, words[r], kHeadDim - first_column, row < sequence.seqlen_q);
+      store_quad_row<true>(dst, words[r], kHeadDim - first_column, row < sequence.seqlen_q);
     } else if (row < sequence.seqlen_q) {
       store_pairs(dst, words[r], kHeadDim - first_column);
     }

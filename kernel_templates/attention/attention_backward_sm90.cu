@@ -191,7 +191,7 @@ class ResultRows {
         words[j] = device::pack<scalar>(sums[4 * j + 2 * r] * factor, sums[4 * j + 2 * r + 1] * factor);
       scalar* const dst = tensor + place_.batch * stride[0] + (place_.sequence.first_k + key) * stride[1] +
                           place_.kv_head * stride[2] + column;
-      store_quad_row(dst, words, columns - column, key < place_.sequence.seqlen_k);
+      store_quad_row<true>(dst, words, columns - column, key < place_.sequence.seqlen_k);
     }
   }
 

@@ -1573,11 +1573,21 @@ __device__ __forceinline__ void transpose_quad(u32 (&word)[4]) {
   }
 }
 
+template <bool kStreams, class T>
+__device__ __forceinline__ void store_part(scalar* dst, const T& part) {
+  T* const whole = reinterpret_cast<T*>(dst);
+  if constexpr (kStreams) {
+    __stcs(whole, part);
+  } else {
+    *whole = part;
+  }
+}
+
 // dst[0, kTiles * 8) = one row of which each lane of four holds two neighbouring elements in every tile of 8
 // columns; columns from `end` on, a multiple of 8, are not written. Each lane takes eight neighbouring
 // columns of every 32, so that whole sectors are written. By all lanes; those whose `is_row` is false write
-// nothing.
-template <int kTiles>
+// nothing. kStreams: L2 keeps other data rather than what is written.
+template <bool kStreams = false, int kTiles>
 __device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[kTiles], int end,
                                                bool is_row) {
   const int quad = threadIdx.x % 4;
@@ -1587,12 +1597,12 @@ __device__ __forceinline__ void store_quad_row(scalar* dst, const u32 (&words)[k
     transpose_quad(word);
     const int column = 8 * (tile + quad);
     if (is_row && column < end)
-      *reinterpret_cast<uint4*>(dst + column) = uint4{word[0], word[1], word[2], word[3]};
+      store_part<kStreams>(dst + column, uint4{word[0], word[1], word[2], word[3]});
   }
 #pragma unroll
   for (int tile = kTiles / 4 * 4; tile < kTiles; ++tile) {
     const int column = 8 * tile + 2 * quad;
-    if (is_row && column < end) *reinterpret_cast<u32*>(dst + column) = words[tile];
+    if (is_row && column < end) store_part<kStreams>(dst + column, words[tile]);
   }
 }
 
