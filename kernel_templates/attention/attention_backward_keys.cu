@@ -53,6 +53,7 @@ constexpr int kScoresAtOnce = kScores;
 constexpr bool kBiasTiles = false, kDropMasks = false;
 constexpr bool kDeterministic = false;  // of dq, which others compute
 constexpr int kSteps = ceil_div(kHeadDim, 16), kStepsV = ceil_div(kHeadDimV, 16);
+constexpr int kSection = 2;  // columns of keys whose blocks take turns
 
 // More columns of dk and dv than these do not fit a warp's registers: several blocks have some each. They overlap
 // where the columns do not divide evenly.

@@ -57,6 +57,7 @@ using namespace device;
 
 constexpr bool kProbabilities = false;
 constexpr int kPackedHeads = 1, kParts = 1;
+constexpr int kSection = kDeterministic ? 2 : 4;  // columns of keys whose blocks take turns
 constexpr int kConsumers = 2;
 constexpr int kStages = 2;  // tiles of q and of dout: a warpgroup waits for the next one before it is done with this
 constexpr int kThreads = 128 * (1 + kConsumers);

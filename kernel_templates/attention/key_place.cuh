@@ -1,5 +1,5 @@
 // Which keys a block computes the gradients of. Included by a kernel of attention's gradients after
-// backward_arguments.cuh and packed_blocks.cuh: uses kBlockN and kParts, the blocks that share keys.
+// backward_arguments.cuh and packed_blocks.cuh: uses kBlockN, kParts, the blocks that share keys, and kSection.
 #pragma once
 
 // Which keys a block computes.
@@ -18,14 +18,13 @@ __device__ __forceinline__ int block_index() {
 
 // The block of a head's args.key_blocks that this is, and the column that it is in: a head and a part, of all
 // sequences or of one. The first keys of a causal sequence are seen by most queries, so their blocks start first;
-// columns are visited in sections, of which all first blocks come before all second ones: else the last columns'
-// long blocks would start when others have nothing left to do. Sequences of their own lengths differ anyway, and chunks
-// are short.
+// columns are visited in sections of kSection, of which all first blocks come before all second ones: else the last
+// columns' long blocks would start when others have nothing left to do. Sequences of their own lengths differ anyway,
+// and chunks are short.
 struct KeyColumn {
   int column, block;
 };
 __device__ __forceinline__ KeyColumn key_column(const BackwardArguments& args) {
-  constexpr int kSection = 2;
   const Arguments& forward = args.forward;
   if (!(kCausal || kDeterministic) || kVarlen || kChunk)
     return {block_index() / args.key_blocks, block_index() % args.key_blocks};
