@@ -79,7 +79,7 @@ constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 static_assert(kBias, "without a bias there is no gradient of it");
 
 struct Params {
-  TensorMap q, k, v, dout, bias;  // bias: only with kBiasTiles
+  TensorMap q, k, v, dout, bias, dbias;  // bias: only with kBiasTiles; dbias is attention_backward_sm90's
   BackwardArguments args;
 };
 

@@ -2,7 +2,7 @@
 // with +infinity for an lse that is not finite: the row sees no key. All tensors as
 // sprue/ops/attention_backward.h describes them; rows that no sequence has are computed as any other.
 //
-// Also sets dq_sums and dq_marks to zero, where another kernel is to add to them.
+// Also sets dq_sums, dq_marks and dbias_marks to zero, where another kernel is to add to them.
 //
 // A group of lanes reads a row; the dot product is summed in f32.
 

@@ -1,6 +1,7 @@
 // dv[b, j, g, :] = sum_{h of g, i} D P[b, h, i, j] dout[b, i, h, :]
 // dk[b, j, g, :] = scale sum_{h of g, i} ds[b, h, i, j] q[b, i, h, :]
 // dq_sums       += sum_j ds[b, h, i, j] k[b, j, g, :], which attention_backward_dq turns into dq
+// dbias[b', h, i, j] = ds[b, h, i, j], or the sum of two sequences' that share a bias; only if kDbias
 // with P, D, ds and all tensors as sprue/ops/attention_backward.h describes them (ds with cap').
 //
 // One block computes kBlockN rows of dk and dv of one head of keys: it walks over the query heads that share
@@ -39,6 +40,7 @@ constexpr bool kVarlen = ${VARLEN};                // sequences have lengths of 
 constexpr bool kSignedScale = ${SIGNED_SCALE};     // the scale may be less than 1e-20: zero or negative
 constexpr bool kDeterministic = ${DETERMINISTIC};  // blocks add to dq in a fixed order
 constexpr bool kBiasMap = ${BIAS_MAP};             // the bias is a tensor of scalar that tensor maps describe
+constexpr bool kDbias = ${DBIAS};                  // its gradient is wanted, a tensor alike
 
 // Schedule: how it is computed. Affects speed, never the result beyond rounding.
 constexpr int kBlockM = ${BLOCK_M};  // queries per tile
@@ -91,6 +93,8 @@ constexpr bool kBiasTiles =
     kBiasMap && (kOwnsColumns         ? kHeadDim + kHeadDimV <= 416
                  : kWidestKeys        ? !kVarlen
                  : kMostColumns <= 96 || !kSoftcap);
+static_assert(!kDbias || (kBiasTiles && !kSoftcap && !kVarlen),
+              "gradients of scores without cap' take the places of tiles of the bias, and steps come to all of them");
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
 // Whether a warpgroup draws dropout's pattern ahead; the tiles of columns leave no room for it.
@@ -127,13 +131,16 @@ constexpr int kScoresAtOnce = kFewAtOnce ? 8 : kPacksFactors || (kChunk && kBloc
 //% include "attention/quad_rows.cuh"
 
 struct Params {
-  TensorMap q, k, v, dout, bias;  // bias: only with kBiasMap
+  TensorMap q, k, v, dout, bias, dbias;  // bias: only with kBiasMap; dbias: only with kDbias
   BackwardArguments args;
 };
 
 //% include "attention/steps_backward_sm90.cuh"
 //% include "attention/shared_backward_sm90.cuh"
+//% include "attention/marks.cuh"
+//% include "attention/unseen_tiles_sm90.cuh"
 //% include "attention/producer_backward_sm90.cuh"
+//% include "attention/bias_backward_sm90.cuh"
 //% include "attention/products_backward_sm90.cuh"
 //% include "attention/packed_factors_sm90.cuh"
 
@@ -237,7 +244,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
     } else if (warp == 2) {
       copy_stats(params, shared, place, steps);
     } else if (kBiasTiles && threadIdx.x == 96) {
-      copy_bias(params, shared, place, steps);
+      if constexpr (kDbias) {
+        exchange_bias(params, shared, place, steps);
+      } else {
+        copy_bias(params, shared, place, steps);
+      }
     }
   } else {
     acquire_registers<kConsumerRegisters>();

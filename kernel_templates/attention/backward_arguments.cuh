@@ -26,6 +26,7 @@ struct BackwardArguments {
   i64 row_stride[3];
   float* dq_sums;        // attention_backward_delta sets them to zero
   u32* dq_marks;         // and these, one for every tile of queries; they follow dq_sums
+  u32* dbias_marks;      // and these, one for every block of keys, where two sequences share a bias
   i64 dq_chunks;         // of 16 bytes that are set to zero
   int key_blocks;  // per head: of every sequence; with packed keys of all sequences, or a few more
   int bias_batch, bias_heads, bias_q, bias_k;  // extents of bias

@@ -45,3 +45,11 @@ __device__ __forceinline__ void add_bias_columns(float (&s)[N], u32 address, flo
     for (int i = 0; i < 8; ++i) s[8 * j + i] = fmaf(element(bias, i), factor, s[8 * j + i]);
   }
 }
+
+// Gradients of scores in place of the bias, packed as a left operand: what add_bias_columns() of the same lanes has read.
+template <int N>
+__device__ __forceinline__ void replace_bias_columns(u32 address, const u32 (&packed)[N]) {
+#pragma unroll
+  for (int j = 0; j < N / 4; ++j)
+    store_matrices_transposed(address + j * 16 * kBiasRowBytes, &packed[4 * j]);
+}

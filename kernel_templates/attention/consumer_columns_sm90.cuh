@@ -91,7 +91,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         score_gradients(x, p, forward, stats);
         pack(packed, x);
         store_scores(shared.gradients(buffer), packed, warp_row, 0);
+        if constexpr (kDbias) replace_bias_columns(here.bias, packed);
         fence_async_proxy();
+        if constexpr (kDbias) {
+          __syncwarp();
+          if (threadIdx.x % 32 == 0) arrive(shared.gradient_full(buffer));
+        }
       }
       named_sync(kTurnBarrier + 1, 256);  // the gradients are there
 

@@ -98,6 +98,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       }
       wait(shared.gradient_empty(buffer), step / 2 % 2 ^ 1);
       store_scores(shared.gradients(buffer), packed_ds, warp_row, 0);
+      if constexpr (kDbias) replace_bias_columns(here.bias, packed_ds);
       fence_async_proxy();
       __syncwarp();
       if (warp_elected) arrive(shared.gradient_full(buffer));

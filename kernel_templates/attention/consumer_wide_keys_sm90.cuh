@@ -4,7 +4,8 @@
 // which the other fills. Included by the kernel after dq_part_sm90.cuh.
 #pragma once
 
-static_assert(!kDropout && !kSoftcap, "dropout and softcap take registers that dk and dv do not leave");
+static_assert(!kDropout && !kSoftcap && !kDbias,
+              "dropout, softcap and a gradient of the bias take registers that dk and dv do not leave");
 
 // 0, which the compiler cannot know. A barrier whose number it is added to comes after x has been computed, which the
 // compiler would else do among the products that follow.

@@ -34,8 +34,10 @@ __device__ __forceinline__ KeyColumn key_column(const BackwardArguments& args) {
   return {first + local % width, local / width};
 }
 
-// `later_first`: the last keys start first.
-__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, bool later_first = false) {
+// `later_first`: the last keys start first. `sequences_first`: columns are those of one head in all sequences, then those
+// of the next one.
+__device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, bool later_first = false,
+                                                  bool sequences_first = false) {
   const Arguments& forward = args.forward;
   auto [column, block] = key_column(args);
   if (later_first) block = args.key_blocks - 1 - block;
@@ -44,6 +46,9 @@ __device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args,
   if (kVarlen && forward.cu_seqlens_k != nullptr) {
     place.batch = sequence_at<kBlockN>(forward.cu_seqlens_k, forward.batch, block);
     block -= blocks_before<kBlockN>(forward.cu_seqlens_k, place.batch);
+  } else if (sequences_first) {
+    place.batch = column % forward.batch;
+    column /= forward.batch;
   } else {
     place.batch = column / columns;
     column %= columns;

@@ -1,5 +1,5 @@
-// The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the
-// statistics of their rows, one the bias, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
+// The warps of attention_backward_sm90 that move data: one copies tiles into shared memory, one the statistics of their
+// rows, one adds to dq. Included by the kernel after shared_backward_sm90.cuh.
 #pragma once
 
 // kColumns columns of a tile of kRows rows, from `column` on.
@@ -43,28 +43,12 @@ __device__ __forceinline__ void copy_tiles(const Params& params, const Shared& s
   }
 }
 
-// By one thread.
-__device__ __forceinline__ void copy_bias(const Params& params, const Shared& shared, const KeyPlace& place,
-                                          Steps steps) {
-  const BackwardArguments& args = params.args;
-  const u64 policy = evict_first_policy();
-  Ring<kStages> tiles;
-#pragma unroll 1
-  for (; !steps.done(); steps.advance()) {
-    wait(shared.query_empty(tiles.stage), tiles.parity ^ 1);
-    arrive_and_expect(shared.query_full(tiles.stage), kBiasBytes);
-    load_rows<kBlockM, kBlockN, kSwizzleS>(params.bias, shared.bias(tiles.stage), shared.query_full(tiles.stage),
-                                           policy, steps.query(), args.bias_heads == 1 ? 0 : steps.head(),
-                                           args.bias_batch == 1 ? 0 : place.batch, place.key);
-    tiles.advance();
-  }
-}
-
-// By a whole warp.
+// And with kDbias, zeros of the gradient of the bias. By a whole warp.
 __device__ __forceinline__ void copy_stats(const Params& params, const Shared& shared, const KeyPlace& place,
                                            Steps steps) {
   const BackwardArguments& args = params.args;
   const int lane = threadIdx.x % 32;
+  UnseenTiles unseen(args, place);
   Ring<kStages> tiles;
 #pragma unroll 1
   for (; !steps.done(); steps.advance()) {
@@ -83,23 +67,15 @@ __device__ __forceinline__ void copy_stats(const Params& params, const Shared& s
     for (int i = 0; i < kBlockM / 32; ++i) shared.stats(tiles.stage)[32 * i + lane] = stats[i];
     __syncwarp();
     if (lane == 0) arrive(shared.query_full(tiles.stage));
+    if constexpr (kDbias) unseen.write(steps.left());
     tiles.advance();
   }
+  if constexpr (kDbias) unseen.write(1);
 }
 
 // In deterministic mode blocks add to a tile of dq in the order of their keys, the last ones first, and each
 // leaves its mark when it is done. Blocks with later keys start earlier, so that a block waits only for
 // blocks that run.
-__device__ __forceinline__ void wait_for_mark(const u32* mark, u32 value) {
-  u32 seen;
-  do {
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(mark) : "memory");
-  } while (seen != value);
-}
-__device__ __forceinline__ void leave_mark(u32* mark, u32 value) {
-  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(mark), "r"(value) : "memory");
-}
-
 __device__ __forceinline__ u32 mark_of(const KeyPlace& place) {
   return place.key / kBlockN + 1;
 }

@@ -66,7 +66,7 @@ struct Shared {
       init_barrier(dout_empty(i), kConsumers);
     }
     for (int i = 0; i < 2; ++i) {
-      init_barrier(gradient_full(i), 4 * kConsumers);  // each warp
+      init_barrier(gradient_full(i), kOwnsColumns ? 4 : 4 * kConsumers);  // each warp that computes them
       init_barrier(gradient_empty(i), kConsumers);
     }
     fence_barrier_init();

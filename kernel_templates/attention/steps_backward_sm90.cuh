@@ -48,9 +48,14 @@ class Steps {
   int left_, head_, tile_;
 };
 
+// Whether sequences add to the same gradient of the bias.
+__device__ __forceinline__ bool shares_dbias(const BackwardArguments& args) {
+  return args.bias_batch < args.forward.batch;
+}
+
 // The keys of this block, computed where it is called.
 __device__ __forceinline__ KeyPlace place_of_block(const BackwardArguments& args) {
-  return place_of_keys(args, kDeterministic);
+  return place_of_keys(args, kDeterministic, kDbias && shares_dbias(args));
 }
 
 // What a block does; without keys it has no steps.

@@ -52,6 +52,15 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                : "memory");
 }
 
+// Adds a box from shared memory to a tensor, as store_box() stores it.
+__device__ __forceinline__ void add_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
+  asm volatile(
+      "cp.reduce.async.bulk.tensor.4d.global.shared::cta.add.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+          &map),
+      "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+      : "memory");
+}
+
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
 __device__ __forceinline__ void reduce_add(float* dst, u32 src, int bytes) {
   asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;" ::"l"(dst),

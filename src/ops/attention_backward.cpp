@@ -62,12 +62,18 @@ bool adds_dq(std::uint32_t kernel) {
   return kernel == kernel_id(kBackwardSm90) || kernel == kernel_id(kBackwardFused);
 }
 
-/// Loads the kernel of `keys`, and lets the problem know whether it adds up dq.
+/// What the kernel of `keys` does for other steps.
+void note_keys(std::uint32_t kernel, const LaunchShape& launch, AttentionBackwardProblem& problem) {
+  problem.block_m = adds_dq(kernel) ? launch.columns_per_tile : 0;
+  problem.dbias_by_keys = problem.dbias_by_keys && kernel == kernel_id(kBackwardSm90);
+}
+
+/// Loads the kernel of `keys`, and lets the problem know what it does.
 const LoadedKernel& load_keys(RuntimeImpl& impl, AttentionBackwardProblem& problem, int device,
                               Stream stream) {
   const LoadedKernel& kernel = impl.kernel(problem.key(BackwardStep::keys, device), stream,
                                            [&] { return choose(impl, problem, BackwardStep::keys, device); });
-  problem.block_m = adds_dq(kernel.id) ? kernel.launch.columns_per_tile : 0;
+  note_keys(kernel.id, kernel.launch, problem);
   return kernel;
 }
 
@@ -105,6 +111,7 @@ void place(const Layout& layout, std::byte* workspace, Call& call) {
   if (call.problem.block_m == 0) return;
   args.dq_sums = reinterpret_cast<float*>(workspace + layout.dq_sums);
   args.dq_marks = reinterpret_cast<std::uint32_t*>(workspace + layout.dq_sums + layout.dq.sums_bytes);
+  args.dbias_marks = reinterpret_cast<std::uint32_t*>(workspace + layout.dq_sums + layout.dq.dbias_marks);
   args.dq_chunks = static_cast<long long>(layout.dq.bytes / 16);
 }
 
@@ -219,8 +226,7 @@ std::size_t attention_backward_workspace_bytes(Runtime& runtime, const Attention
   if ((call.problem.forward.sm90 || call.problem.any_order) && driver::available()) {
     const int device = driver::current_device();
     const Request request = choose(impl, call.problem, BackwardStep::keys, device);
-    if (adds_dq(kernel_id(request.kernel)))
-      call.problem.block_m = launch_of(impl, request, device).columns_per_tile;
+    note_keys(kernel_id(request.kernel), launch_of(impl, request, device), call.problem);
   }
   return workspace_of(call).bytes;
 }

@@ -26,6 +26,7 @@ AttentionBackwardArguments attention_backward_arguments(const AttentionBackward&
       .row_stride = {},
       .dq_sums = nullptr,
       .dq_marks = nullptr,
+      .dbias_marks = nullptr,
       .dq_chunks = 0,
       .key_blocks = 0,
       .bias_batch = static_cast<int>(bias.shape[0]),

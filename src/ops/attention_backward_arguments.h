@@ -26,7 +26,7 @@ struct AttentionBackwardArguments {
   float* slope_rows;
   Strides row_stride;
   float* dq_sums;
-  std::uint32_t* dq_marks;
+  std::uint32_t *dq_marks, *dbias_marks;
   long long dq_chunks;
   int key_blocks;  ///< Left to the launch, as all that points into the workspace.
   int bias_batch, bias_heads, bias_q, bias_k;

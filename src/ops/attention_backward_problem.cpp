@@ -13,7 +13,7 @@ const char* kernel_of(BackwardStep step) {
   return kKernels[static_cast<int>(step)];
 }
 
-/// Of a bias with a row for every query.
+/// Of a bias with a row for every query, or its gradient.
 bool has_bias_map(const ConstTensor& bias, DType scalar) {
   if (!ops::given(bias) || bias.dtype != scalar || bias.extents.shape[2] == 1) return false;
   const ops::View view("bias", bias);
@@ -21,6 +21,18 @@ bool has_bias_map(const ConstTensor& bias, DType scalar) {
     return bias.extents.shape[i] != 1 && bias.extents.stride[i] == 0;
   };
   return ops::alignment(view) == 16 && has_tensor_map(view) && !repeats(0) && !repeats(1) && !repeats(2);
+}
+
+/// Whether one kernel can write the gradient of the bias beside those of k and v: it has gradients of scores at hand,
+/// rounded, one sequence's and head's at a time, without softcap's slope.
+bool has_dbias_by_keys(const Tensor& dbias, const AttentionBackwardProblem& problem,
+                       const AttentionBackwardArguments& arguments) {
+  constexpr int kMostSequences = 2, kMostColumns = 416;
+  const AttentionProblem& forward = problem.forward;
+  return problem.bias_map && has_bias_map(dbias, forward.scalar) && arguments.bias_k % 8 == 0 && !forward.softcap &&
+         !forward.varlen && forward.head_dim + forward.head_dim_v <= kMostColumns &&
+         arguments.bias_heads == arguments.forward.heads &&
+         arguments.forward.batch <= kMostSequences * arguments.bias_batch;
 }
 
 }  // namespace
@@ -47,6 +59,7 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
   problem.bias_map = problem.forward.sm90 && has_bias_map(args.forward.bias, problem.forward.scalar);
   problem.dsinks = args.dsinks.given();
   problem.dbias = bias_of(args.dbias);
+  problem.dbias_by_keys = has_dbias_by_keys(args.dbias, problem, arguments);
   problem.one_row = args.dbias.given() && args.dbias.extents.shape[2] == 1;
   return problem;
 }
@@ -54,7 +67,7 @@ AttentionBackwardProblem specialise(const AttentionBackward& args, const Attenti
 bool AttentionBackwardProblem::needs(BackwardStep step) const {
   if (step == BackwardStep::queries) return block_m == 0;
   if (step == BackwardStep::dq) return block_m != 0;
-  if (step == BackwardStep::bias) return dbias != AttentionProblem::Bias::none;
+  if (step == BackwardStep::bias) return dbias != AttentionProblem::Bias::none && !dbias_by_keys;
   return step != BackwardStep::heads || slope_rows || dsinks;
 }
 
@@ -77,7 +90,7 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
     if (step == BackwardStep::queries) key.specialisation[1] |= at(slope_rows, kFree);
     if (step == BackwardStep::keys)
       key.specialisation[1] |= at(forward.sm90, kFree) | at(deterministic, kFree + 1) |
-                               at(bias_map, kFree + 2) | at(any_order, kFree + 3);
+                               at(bias_map, kFree + 2) | at(any_order, kFree + 3) | at(dbias_by_keys, kFree + 4);
     if (step == BackwardStep::bias)
       key.specialisation[1] |=
           at(dbias, kFree) | at(one_row, kFree + 8) | at(forward.sm90, kFree + 9) | at(bias_map, kFree + 10);
@@ -130,6 +143,7 @@ Request AttentionBackwardProblem::sm90_request(BackwardStep step) const {
   const bool is_bias = step == BackwardStep::bias;
   Request request = forward.request(is_bias ? kBackwardBiasSm90 : kBackwardSm90);
   if (is_bias) request.problem.emplace("DBIAS", std::string(name_of(dbias)));
+  if (!is_bias && dbias_by_keys) request.problem.emplace("DBIAS", true);
   if (!is_bias && deterministic) request.problem.emplace("DETERMINISTIC", true);
   if (bias_map) request.problem.emplace("BIAS_MAP", true);
   return request;

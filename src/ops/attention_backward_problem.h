@@ -27,6 +27,7 @@ struct AttentionBackwardProblem {
   bool one_row = false;                                         ///< The bias is the same for all queries.
   bool deterministic = false;  ///< Of dq; known to attention_backward_sm90 alone.
   bool bias_map = false;       ///< There is a tensor map of the bias; known to sm_90a kernels alone.
+  bool dbias_by_keys = false;  ///< attention_backward_sm90 may write dbias too; then `bias` need not be done.
   bool any_order = false;      ///< dq may be added up in any order, and there is some; known to `keys` alone.
   int block_m = 0;  ///< Queries of a tile of the kernel that adds up dq, if one does; known to `dq` alone.
 

@@ -24,8 +24,16 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
   const std::size_t tiles = blocks * heads,
                     tile_bytes = sizeof(float) * static_cast<std::size_t>(block_m) *
                                  static_cast<std::size_t>(padded_columns(problem.forward.head_dim));
-  const std::size_t marks = (sizeof(std::uint32_t) * tiles + 15) / 16 * 16;
-  return {tiles * tile_bytes, tiles * tile_bytes + (problem.deterministic ? marks : 0)};
+  const auto marks_bytes = [](std::size_t marks) { return (sizeof(std::uint32_t) * marks + 15) / 16 * 16; };
+  constexpr std::size_t kFewestKeys = 64;  // of a block
+  const auto keys = static_cast<std::size_t>(forward.seqlen_k), kv_heads = static_cast<std::size_t>(forward.kv_heads);
+  const bool shares_dbias = problem.dbias_by_keys && arguments.bias_batch < forward.batch;
+  DqWorkspace workspace;
+  workspace.sums_bytes = tiles * tile_bytes;
+  workspace.dbias_marks = workspace.sums_bytes + (problem.deterministic ? marks_bytes(tiles) : 0);
+  workspace.bytes =
+      workspace.dbias_marks + (shares_dbias ? marks_bytes(kv_heads * ((keys + kFewestKeys - 1) / kFewestKeys)) : 0);
+  return workspace;
 }
 
 AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem& problem,
@@ -53,13 +61,15 @@ AttentionBackwardSm90Params backward_sm90_params(const AttentionBackwardProblem&
                     columns_v, of_tile_v);
   params.dout = map_of(arguments.dout, arguments.dout_stride, dtype, batch_q, forward.heads, forward.seqlen_q,
                        block_m, columns_v, of_tile_v);
-  if (problem.bias_map) {
-    params.bias = TileMap(forward.bias, dtype)
-                      .dimension(arguments.bias_batch, forward.bias_stride[0], 1)
-                      .dimension(arguments.bias_heads, forward.bias_stride[1], 1)
-                      .dimension(arguments.bias_q, forward.bias_stride[2], block_m)
-                      .columns(arguments.bias_k, block_n);
-  }
+  const auto map_of_bias = [&](const void* data, const AttentionArguments::Strides& stride) {
+    return TileMap(data, dtype)
+        .dimension(arguments.bias_batch, stride[0], 1)
+        .dimension(arguments.bias_heads, stride[1], 1)
+        .dimension(arguments.bias_q, stride[2], block_m)
+        .columns(arguments.bias_k, block_n);
+  };
+  if (problem.bias_map) params.bias = map_of_bias(forward.bias, forward.bias_stride);
+  if (problem.dbias_by_keys) params.dbias = map_of_bias(arguments.dbias, arguments.dbias_stride);
   params.arguments = arguments;
   return params;
 }

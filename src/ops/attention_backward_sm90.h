@@ -10,14 +10,14 @@ namespace sprue {
 
 /// The kernels' one argument, as the templates declare and describe it.
 struct AttentionBackwardSm90Params {
-  driver::TensorMap q, k, v, dout, bias;
+  driver::TensorMap q, k, v, dout, bias, dbias;
   AttentionBackwardArguments arguments;
 };
 
-/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the deterministic
-/// order.
+/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the orders in which blocks add
+/// to dq and to dbias, whose places are given in bytes from the sums'.
 struct DqWorkspace {
-  std::size_t sums_bytes, bytes;
+  std::size_t sums_bytes, dbias_marks, bytes;
 };
 DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const AttentionBackwardArguments& arguments,
                          const AttentionLayout& layout, int block_m);

@@ -266,6 +266,7 @@ TEST_CASE("attention_backward: the host's arguments are the template's, member b
   EXPECT(row_stride);
   EXPECT(dq_sums);
   EXPECT(dq_marks);
+  EXPECT(dbias_marks);
   EXPECT(dq_chunks);
   EXPECT(key_blocks);
   EXPECT(bias_batch);

@@ -127,6 +127,48 @@ TEST_CASE("attention_backward: a bias with a row for every query comes by tensor
   check_gradients(shared_runtime(), cases);
 }
 
+TEST_CASE("attention_backward: the gradient of a bias is written beside those of keys", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  const auto writes_dbias = [](const AttentionBackwardCase& c) {
+    const AttentionBackwardCall call(c);
+    const Values problem = spec_of(prepare(shared_runtime(), call.args()).spec).problem;
+    const auto found = problem.find("DBIAS");
+    return found != problem.end() && found->second == Value(true);
+  };
+  std::vector<AttentionBackwardCase> cases;
+  for (const std::int64_t head_dim : {64, 96, 128, 160, 192}) {
+    for (const bool same_sequences : {false, true}) {
+      AttentionBackwardCase c{
+          .forward = small(300, 304, head_dim, true), .dbias = true, .bias_gradient_is_f32 = false};
+      c.forward.bias = {.given = true, .dtype = DType::bf16, .same_sequences = same_sequences};
+      c.deterministic = head_dim == 96;
+      cases.push_back(c);
+      c.forward = small(300, 600, head_dim, false);  // and keys and queries that nobody sees
+      c.forward.bias = cases.back().forward.bias;
+      c.forward.shape.heads = 4;
+      c.forward.shape.window_left = 20;
+      c.forward.shape.window_right = head_dim == 128 ? 0 : 40;
+      if (head_dim != 128) c.forward.shape.dropout = {.probability = 0.2f, .seed = 7, .offset = 3};
+      cases.push_back(c);
+      c.forward.shape.window_left = c.forward.shape.window_right = -1;
+      c.forward.shape.chunk = 110;
+      c.forward.slopes = Slopes::per_head;
+      cases.push_back(c);
+    }
+  }
+  for (const AttentionBackwardCase& c : cases) CHECK(writes_dbias(c) == has_sm90());
+  check_gradients(shared_runtime(), cases);
+  AttentionBackwardCase c = cases[0];
+  c.forward.shape.softcap = 20;
+  CHECK_FALSE(writes_dbias(c));
+  c = cases[0];
+  c.bias_gradient_is_f32 = true;
+  CHECK_FALSE(writes_dbias(c));
+  c = cases[3];
+  c.forward.shape.batch = 3;
+  CHECK_FALSE(writes_dbias(c));
+}
+
 TEST_CASE("attention_backward: deterministic calls give the same bits, and the right ones",
           "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
