@@ -46,12 +46,10 @@ __device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args,
   if (kVarlen && forward.cu_seqlens_k != nullptr) {
     place.batch = sequence_at<kBlockN>(forward.cu_seqlens_k, forward.batch, block);
     block -= blocks_before<kBlockN>(forward.cu_seqlens_k, place.batch);
-  } else if (sequences_first) {
-    place.batch = column % forward.batch;
-    column /= forward.batch;
   } else {
-    place.batch = column / columns;
-    column %= columns;
+    const int width = sequences_first ? forward.batch : columns, outer = column / width, inner = column % width;
+    place.batch = sequences_first ? inner : outer;
+    column = sequences_first ? outer : inner;
   }
   place.sequence = sequence_of(forward, place.batch);
   place.kv_head = column / kParts;

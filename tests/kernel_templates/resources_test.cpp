@@ -204,6 +204,7 @@ std::vector<Values> problems_of(const std::string& kernel) {
         merged(kAllScores, {{"CAUSAL", true}, {"VARLEN", true}, {"DROPOUT", true}, {"DETERMINISTIC", true}});
     all.erase("SINKS");
     const Values ordered{{"CAUSAL", true}, {"WINDOW", true}, {"VARLEN", true}, {"DETERMINISTIC", true}};
+    const Values dbias{{"BIAS", std::string("bf16")}, {"BIAS_MAP", true}, {"DBIAS", true}};
     return {backward("bf16", 64, 64, {{"CAUSAL", true}}),
             backward("bf16", 96, 96, all),
             backward("bf16", 128, 128, {}),
@@ -217,6 +218,10 @@ std::vector<Values> problems_of(const std::string& kernel) {
                      {{"BIAS", std::string("f32")}, {"SOFTCAP", true}, {"ALIBI", true}, {"WINDOW", true}}),
             backward("f16", 96, 96, {{"BIAS", std::string("f16")}, {"DROPOUT", true}, {"SOFTCAP", true}}),
             backward("bf16", 128, 128, {{"BIAS", std::string("bf16")}, {"BIAS_MAP", true}, {"CAUSAL", true}}),
+            backward("bf16", 128, 128, merged(dbias, {{"CAUSAL", true}, {"DETERMINISTIC", true}})),
+            backward("bf16", 128, 128, merged(dbias, {{"ALIBI", true}, {"WINDOW", true}, {"CHUNK", true}})),
+            backward("bf16", 96, 96, merged(dbias, {{"DROPOUT", true}, {"ALIBI", true}, {"WINDOW", true}})),
+            backward("bf16", 208, 208, merged(dbias, {{"CAUSAL", true}, {"WINDOW", true}, {"CHUNK", true}})),
             backward("f16", 128, 96,
                      {{"BIAS", std::string("f16")},
                       {"BIAS_MAP", true},
