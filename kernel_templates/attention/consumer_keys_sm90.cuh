@@ -22,8 +22,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
   const auto give_turn = [&] { named_arrive(kTurnBarrier + 1 - warpgroup, 256); };
 
   // Its queries are every column of a tile, or one half of the queries is its own.
-  const auto multiply_buffer = [&](float(&dq)[kQueryColumns / 2], int buffer) {
-    const u32 gradients = shared.gradients(buffer) + (kBlockM == 64 ? 0 : warpgroup * kBlockN * kSwizzleS);
+  const auto multiply_step_of = [&](float(&dq)[kQueryColumns / 2], int step) {
+    const u32 gradients = kQueriesByKeys ? shared.bias(step)
+                                         : shared.gradients(step % 2) + (kBlockM == 64 ? 0 : warpgroup * kBlockN * kSwizzleS);
     const u32 keys = shared.keys() + (kBlockM == 64 ? warpgroup * kBlockN * kQueryColumns * 2 : 0);
     multiply_gradients(dq, gradients, keys);
   };
@@ -52,12 +53,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (warpgroup == 1) give_turn();  // the first turn is warpgroup 0's
     take_turn();
     Ring<kStages> tiles;
-    int step = 0;  // its gradients of scores are in buffer step % 2
+    int step = 0;
 #pragma unroll 1
     for (; !steps.done(); steps.advance(), ++step) {
-      const int buffer = step % 2, before = buffer ^ 1;
+      const int buffer = step % 2, before = buffer ^ 1;  // of gradients of scores
       const ColumnPlace here{place.batch, steps.head(), steps.query(), place.key + warp_row,
-                             bias_column_address(shared.bias(tiles.stage), warp_row, 0)};
+                             bias_column_address(shared.bias(step), warp_row, 0)};
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
       float p[kScores], ds[kScores];
@@ -69,7 +70,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         wait(shared.dout_full(tiles.stage), tiles.parity);
         clear_rows<kBlockM, kColumnsV, kSwizzleV>(shared.douts(tiles.stage), sequence.seqlen_q - here.query);
         if constexpr (kBiasTiles)
-          clear_rows<kBlockM, kBlockN, kSwizzleS>(shared.bias(tiles.stage), sequence.seqlen_q - here.query);
+          clear_rows<kBlockM, kBlockN, kSwizzleS>(shared.bias(step), sequence.seqlen_q - here.query);
         sync_cleared(warpgroup);
       }
       multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys() + warpgroup * 64 * kSwizzleK,
@@ -96,9 +97,12 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         score_gradients(ds, p, forward, stats);
         pack(packed_ds, ds);
       }
-      wait(shared.gradient_empty(buffer), step / 2 % 2 ^ 1);
-      store_scores(shared.gradients(buffer), packed_ds, warp_row, 0);
-      if constexpr (kDbias) replace_bias_columns(here.bias, packed_ds);
+      if constexpr (kQueriesByKeys) {
+        replace_bias_columns(here.bias, packed_ds);
+      } else {
+        wait(shared.gradient_empty(buffer), step / 2 % 2 ^ 1);
+        store_scores(shared.gradients(buffer), packed_ds, warp_row, 0);
+      }
       fence_async_proxy();
       __syncwarp();
       if (warp_elected) arrive(shared.gradient_full(buffer));
@@ -109,7 +113,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       // condition would keep the compiler from having products in flight.
       float dq[kQueryColumns / 2];
       if (step > 0) wait(shared.gradient_full(before), (step - 1) / 2 % 2);
-      multiply_buffer(dq, before);
+      multiply_step_of(dq, step + kBiasPlaces - 1);
       wgmma_wait<1>();
       pin(dv);
       pin(packed_p);
@@ -123,7 +127,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       wgmma_wait<1>();
       pin(dq);
       if (step > 0) {
-        if (elected) arrive(shared.gradient_empty(before));
+        if (elected && !kQueriesByKeys) arrive(shared.gradient_empty(before));
         hand_over(dq, step == 1);
       }
       wgmma_wait<0>();
@@ -135,7 +139,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
     if (warpgroup == 0) give_turn();  // warpgroup 0 takes none after its last step
     float dq[kQueryColumns / 2];
     wait(shared.gradient_full((step - 1) % 2), (step - 1) / 2 % 2);
-    multiply_buffer(dq, (step - 1) % 2);
+    multiply_step_of(dq, step - 1);
     wgmma_wait<0>();
     pin(dq);
     hand_over(dq, step == 1);

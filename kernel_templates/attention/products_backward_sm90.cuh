@@ -110,16 +110,19 @@ __device__ __forceinline__ void accumulate_scores(float (&d)[N], u32 a, u32 b) {
 }
 //% end
 
-// Issues dq = a^T b: 64 queries' gradients of scores at address a, with keys at address b.
+// Issues dq = a^T b, or a b with kQueriesByKeys: 64 queries' gradients of scores at address a, with keys at address b.
 __device__ __forceinline__ void multiply_gradients(float (&dq)[kQueryColumns / 2], u32 a, u32 b) {
   pin(dq);
   wgmma_fence();
-  const u32 first_a = column_descriptor<kBlockN * kSwizzleS>(a),
+  const u32 first_a = kQueriesByKeys ? row_descriptor(a) : column_descriptor<kBlockN * kSwizzleS>(a),
             first_b = column_descriptor<kBlockN * kSwizzleK>(b);
 #pragma unroll
-  for (int step = 0; step < kBlockN / 16; ++step)
-    multiply_step<true, true, kSwizzleS, kSwizzleK>(dq, first_a + ((step * 16 * kSwizzleS) >> 4),
-                                                    first_b + ((step * 16 * kSwizzleK) >> 4), step != 0);
+  for (int step = 0; step < kBlockN / 16; ++step) {
+    const int bytes = 32 * step, offset = kQueriesByKeys ? bytes / kSwizzleS * kBlockM * kSwizzleS + bytes % kSwizzleS
+                                                         : step * 16 * kSwizzleS;
+    multiply_step<!kQueriesByKeys, true, kSwizzleS, kSwizzleK>(dq, first_a + (offset >> 4),
+                                                               first_b + ((step * 16 * kSwizzleK) >> 4), step != 0);
+  }
   wgmma_commit();
 }
 

@@ -14,8 +14,8 @@ constexpr int kSumEmptyBarrier = 7, kSumTurnBarrier = 7;
 struct Shared {
   static constexpr int kQueries = kKeyBytes + kValueBytes, kDouts = kQueries + kStages * kQueryBytes,
                        kGradients = kDouts + kStages * kDoutBytes,
-                       kBias = kGradients + (kOwnsColumns ? 4 : 2) * kGradientBytes,
-                       kSums = kBias + kStages * kBiasBytes,
+                       kBias = kGradients + (kQueriesByKeys ? 0 : kOwnsColumns ? 4 : 2) * kGradientBytes,
+                       kSums = kBias + kBiasPlaces * kBiasBytes,
                        kStats = kSums + (kAddsFromRegisters ? 0 : kConsumers * kSumBytes),
                        kMasks = kStats + kStages * kStatsBytes,
                        kBarriers = kMasks + kConsumers * kMaskBytes;
@@ -30,14 +30,14 @@ struct Shared {
   __device__ __forceinline__ u32 values() const { return base + kKeyBytes; }
   __device__ __forceinline__ u32 queries(int stage) const { return base + kQueries + stage * kQueryBytes; }
   __device__ __forceinline__ u32 douts(int stage) const { return base + kDouts + stage * kDoutBytes; }
-  // Of scores: [kBlockN keys, kBlockM queries].
+  // Of scores: [kBlockN keys, kBlockM queries]; none with kQueriesByKeys.
   __device__ __forceinline__ u32 gradients(int buffer) const {
     return base + kGradients + buffer * kGradientBytes;
   }
   // As these, P; only where warpgroups own columns.
   __device__ __forceinline__ u32 probabilities(int buffer) const { return gradients(2 + buffer); }
-  // [kBlockM queries, kBlockN keys]; only with kBiasTiles.
-  __device__ __forceinline__ u32 bias(int stage) const { return base + kBias + stage * kBiasBytes; }
+  // Of a step, and with kDbias then gradients of scores: [kBlockM queries, kBlockN keys]; only with kBiasTiles.
+  __device__ __forceinline__ u32 bias(int step) const { return base + kBias + step % kBiasPlaces * kBiasBytes; }
   // A warpgroup's part of what is added to dq, as its threads hold it.
   __device__ __forceinline__ u32 sums(int warpgroup) const { return base + kSums + warpgroup * kSumBytes; }
   __device__ __forceinline__ RowStats* stats(int stage) const {
