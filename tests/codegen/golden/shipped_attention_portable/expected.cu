@@ -313,6 +313,12 @@ __device__ __forceinline__ void store_matrices(u32 address, const u32* x) {
                "r"(x[1]), "r"(x[2]), "r"(x[3])
                : "memory");
 }
+// As they are, but transposed: lane l gives the address of what becomes row l % 8.
+__device__ __forceinline__ void store_matrices_transposed(u32 address, const u32* x) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+               "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
+}
 
 }  // namespace device
 

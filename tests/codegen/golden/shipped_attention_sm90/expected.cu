@@ -362,6 +362,12 @@ __device__ __forceinline__ void store_matrices(u32 address, const u32* x) {
                "r"(x[1]), "r"(x[2]), "r"(x[3])
                : "memory");
 }
+// As they are, but transposed: lane l gives the address of what becomes row l % 8.
+__device__ __forceinline__ void store_matrices_transposed(u32 address, const u32* x) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+               "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3])
+               : "memory");
+}
 
 }  // namespace device
 
@@ -414,6 +420,15 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                    &map),
                "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
                : "memory");
+}
+
+// Adds a box from shared memory to a tensor, as store_box() stores it.
+__device__ __forceinline__ void add_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
+  asm volatile(
+      "cp.reduce.async.bulk.tensor.4d.global.shared::cta.add.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+          &map),
+      "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+      : "memory");
 }
 
 // dst[:] += src[:], `bytes` of f32 in shared memory, as part of this thread's open group of copies.
