@@ -97,6 +97,11 @@ static_assert(kStagedColumns == 0 || (kBlockV % kStagedColumns == 0 && kStagedCo
 //% include "attention/arguments.cuh"
 //% include "attention/visibility.cuh"
 //% include "attention/scores.cuh"
+//% if ALIBI && !SOFTCAP && !SIGNED_SCALE && HEAD_DIM <= 192
+//% include "attention/alibi_product_sm90.cuh"
+//% else
+//% include "attention/no_alibi_product_sm90.cuh"
+//% end
 //% include "attention/dropout.cuh"
 
 struct Params {
@@ -152,9 +157,15 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
     const RowScores row_state = row_scores(args, work.sequence, work.batch, work.head, row);
     Softmax softmax(args);
-    // From q . k to what softmax works on.
+    Alibi alibi(row_state, work.query + warpgroup * 64 / kPackedHeads, work.sequence.shift);
+    const auto multiply = [&](float(&scores)[kBlockN / 2], int n) {
+      alibi.multiply(scores, shared.places(), n * kBlockN);
+      multiply_keys(scores, query, keys(tiles.stage));
+    };
+    // From products to what softmax works on.
     const auto modify = [&](float(&scores)[kBlockN / 2], int n, bool may_be_masked) {
-      score(scores, args, row_state, n * kBlockN);
+      score<kAlibi && !kAlibiProduct>(scores, args, row_state, n * kBlockN);
+      alibi.correct(scores, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
     // From what softmax leaves to what is multiplied with v.
@@ -171,13 +182,13 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
       take_turn(kEndTurns);
-      multiply_keys(scores, query, keys(tiles.stage));
+      multiply(scores, n);
       give_turn(kEndTurns);
       wgmma_wait<0>();
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, true);
-      softmax.first(scores);
+      softmax.first(scores, alibi.shift(row_state, n * kBlockN));
       finish(probabilities, scores, n);
     }
     if ((kVarlen || kPaged) && work.sequence.seqlen_k < (n + 1) * kBlockN) {
@@ -192,7 +203,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
       take_turn(kStepTurns);
-      multiply_keys(scores, query, keys(tiles.stage));
+      multiply(scores, n);
       if constexpr (kRescaleEarly) softmax.rescale(out);
       wait(shared.value_full(before.stage), before.parity);
       multiply_values(out, probabilities, values(before.stage));
@@ -201,7 +212,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, !kSeesAll);
-      softmax.next(scores);
+      softmax.next(scores, alibi.shift(row_state, n * kBlockN));
       wgmma_wait<0>();
       pin(out);
       pin(probabilities);
@@ -234,6 +245,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 128), 0);
   if (threadIdx.x == 0) shared.init_barriers();
+  write_places(shared.places());
   __syncthreads();
   if (warpgroup == 0) {
     release_registers<kProducerRegisters>();

@@ -33,17 +33,19 @@ __device__ __forceinline__ void multiply_rows_step(float (&d)[kBlockN / 2], u32 
 }
 
 // Issues d = a b^T with tiles in shared memory of kSteps * 16 columns, given by their row_descriptor(): 64 rows of one
-// of kRowsA, and the kBlockN of another.
-template <int kSteps, int kRowsA, int kSwizzle>
+// of kRowsA, and the kBlockN of another. kAdds: d += a b^T, right behind a product that has been issued into d.
+template <int kSteps, int kRowsA, int kSwizzle, bool kAdds = false>
 __device__ __forceinline__ void multiply_rows(float (&d)[kBlockN / 2], u32 a, u32 b) {
-  pin(d);
-  wgmma_fence();
+  if constexpr (!kAdds) {
+    pin(d);
+    wgmma_fence();
+  }
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     constexpr int kStepsPerPanel = kSwizzle / 32;
     const int panel = step / kStepsPerPanel, column_bytes = step % kStepsPerPanel * 32;
     multiply_rows_step<kSwizzle>(d, a + ((panel * kRowsA * kSwizzle + column_bytes) >> 4),
-                                 b + ((panel * kBlockN * kSwizzle + column_bytes) >> 4), step != 0);
+                                 b + ((panel * kBlockN * kSwizzle + column_bytes) >> 4), kAdds || step != 0);
   }
   wgmma_commit();
 }

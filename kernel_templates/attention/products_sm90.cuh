@@ -29,9 +29,9 @@ __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], co
 //% end
 }
 
-// Issues scores = q k^T for a warpgroup's 64 rows.
+// Issues scores = q k^T, or scores += q k^T behind ALiBi's product, for a warpgroup's 64 rows.
 __device__ __forceinline__ void multiply_keys(float (&scores)[kBlockN / 2], u32 query, u32 keys) {
-  multiply_rows<kDimSteps, 64, kSwizzleK>(scores, query, keys);
+  multiply_rows<kDimSteps, 64, kSwizzleK, kAlibiProduct>(scores, query, keys);
 }
 
 // Issues out += p v.

@@ -9,7 +9,7 @@ constexpr int kTurnBarrier = 4;
 struct Shared {
   static constexpr int kTileBytes =
       kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes) +
-      kConsumers * 4 * kStagedBytes;
+      kConsumers * 4 * kStagedBytes + kPlaceBytes;
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
@@ -31,6 +31,9 @@ struct Shared {
   __device__ __forceinline__ u32 staged() const {
     return values(kStages) + static_cast<int>(threadIdx.x / 32 - 4) * kStagedBytes;
   }
+
+  // ALiBi's right operands.
+  __device__ __forceinline__ u32 places() const { return values(kStages) + kConsumers * 4 * kStagedBytes; }
 
   // Full: the copy has landed. Empty: every consumer warpgroup is done with it.
   __device__ __forceinline__ u32 query_full(int stage) const { return barrier(stage); }

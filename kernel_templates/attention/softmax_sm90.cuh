@@ -10,17 +10,18 @@ struct Softmax {
 
   __device__ __forceinline__ explicit Softmax(const Arguments& args) : scale(softmax_scale(args)) {}
 
-  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2]) { update<true>(scores); }
-  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
+  // `shift` is what scores lack where ALiBi is a product.
+  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2], Shift shift) { update<true>(scores, shift); }
+  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2], Shift shift) { update<false>(scores, shift); }
 
   // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
   // hides their latency. Where scores are bounded, the first tile's maxima serve for all.
   template <bool kFirst>
-  __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
+  __device__ __forceinline__ void update(float (&scores)[kBlockN / 2], Shift shift) {
     constexpr bool kRaises = kFirst || !kBounded;
     float offset[2];
     if constexpr (kRaises) {
-      raise<kFirst>(scores, offset);
+      raise<kFirst>(scores, shift, offset);
     } else {
 #pragma unroll
       for (int r = 0; r < 2; ++r) offset[r] = -maximum[r] * scale;
@@ -43,12 +44,12 @@ struct Softmax {
     }
   }
 
-  // Raises the maxima to those of the scores; offset = -maximum in powers of two.
+  // Raises the maxima to those of the scores; offset = shift - maximum in powers of two.
   template <bool kFirst>
-  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], float (&offset)[2]) {
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], Shift shift, float (&offset)[2]) {
     float raised[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+    for (int i = 0; i < 4; ++i) raised[i] = kFirst || kAlibiProduct ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
 #pragma unroll
     for (int j = 1; j < kBlockN / 8; ++j) {
 #pragma unroll
@@ -57,12 +58,16 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
+      if constexpr (kAlibiProduct) {
+        row += shift.of_row[r];
+        if constexpr (!kFirst) row = fmaxf(row, maximum[r]);
+      }
       // Scores lie between -1 and 1: those to come become at most 2^100, whose sums with values are finite.
       if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(100.0f, scale), -1.0f));
       const float finite = row == negative_infinity() ? 0.0f : row;
       factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
       maximum[r] = row;
-      offset[r] = -finite * scale;
+      offset[r] = (kAlibiProduct ? shift.of_row[r] - finite : -finite) * scale;
     }
   }
 

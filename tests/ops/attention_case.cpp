@@ -87,7 +87,7 @@ std::string AttentionCase::print() const {
                       layout.order.empty() ? "usual" : "other", magnitude);
   if (!std::isnan(shape.scale)) text += fmt::format(", scale {}", shape.scale);
   if (slopes != Slopes::none)
-    text += slopes == Slopes::per_head ? ", slopes per head" : ", slopes per sequence";
+    text += fmt::format(", slopes of {} per {}", slope, slopes == Slopes::per_head ? "head" : "sequence");
   if (bias.given) {
     text += fmt::format(", bias {}{}{}{}", name_of(bias.dtype), bias.same_sequences ? ", same sequences" : "",
                         bias.same_heads ? ", same heads" : "", bias.same_queries ? ", same queries" : "");
@@ -206,12 +206,12 @@ AttentionValues::AttentionValues(const AttentionCase& c) {
   q = per_sequence(c, q_lengths, s.seqlen_q, s.heads * s.head_dim, 1, c.dtype, c.magnitude);
   k = per_sequence(c, k_lengths, s.seqlen_k, s.kv_heads * s.head_dim, 2, c.dtype, 1);
   v = per_sequence(c, k_lengths, s.seqlen_k, s.kv_heads * s.head_dim_v, 3, c.dtype, 1);
-  if (c.slopes == Slopes::per_head) slopes = reference::random_normal(s.heads, 6, DType::f32, 0.3f);
+  if (c.slopes == Slopes::per_head) slopes = reference::random_normal(s.heads, 6, DType::f32, c.slope);
   if (c.slopes == Slopes::per_sequence) {
     const std::vector<std::int64_t> one(static_cast<std::size_t>(s.batch), 1);
-    slopes = per_sequence(c, one, 1, s.heads, 7, DType::f32, 0.3f);
+    slopes = per_sequence(c, one, 1, s.heads, 7, DType::f32, c.slope);
   }
-  for (float& slope : slopes) slope = std::abs(slope);
+  for (float& one : slopes) one = std::abs(one);
   if (c.bias.given) bias = bias_values(c);
   if (c.sinks) sinks = reference::random_normal(s.heads, 8, DType::f32, 2);
 }

@@ -32,6 +32,7 @@ struct AttentionCase {
   float magnitude = 1;  ///< Standard deviation of q.
   Storage q_storage = {}, k_storage = {};
   Slopes slopes = Slopes::none;
+  float slope = 0.3f;  ///< Standard deviation of slopes, before they become positive.
   BiasCase bias = {};
   bool sinks = false;
   bool probabilities = false;

@@ -113,6 +113,26 @@ std::vector<AttentionCase> slopes() {
   c.slopes = Slopes::per_sequence;
   c.other_layout = {.offset = 1, .step = 3};
   add_everywhere(cases, c);
+  // Tiles of keys before, at and behind the queries; slopes that divided by the scale f16 could not hold.
+  constexpr std::int64_t kPairs[][2] = {{385, 385}, {1000, 300}, {300, 1000}, {129, 2049}};
+  for (const auto& [seqlen_q, seqlen_k] : kPairs) {
+    for (const bool causal : {false, true}) {
+      for (const float scale : {0.1f, 1e-6f}) {
+        for (const DType dtype : {DType::f16, DType::bf16}) {
+          c = sequences(seqlen_q, seqlen_k, 128, causal, dtype);
+          c.shape.scale = scale;
+          c.slopes = Slopes::per_sequence;
+          cases.push_back(c);
+        }
+      }
+    }
+  }
+  c = sequences(385, 385, 128, true, DType::f16);
+  c.slopes = Slopes::per_sequence;
+  c.slope = 30;  // no bit of which may be lost
+  cases.push_back(c);
+  c.shape.causal = false;
+  cases.push_back(c);
   return cases;
 }
 

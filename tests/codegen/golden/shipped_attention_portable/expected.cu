@@ -754,11 +754,11 @@ __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args, float 
   }
 }
 
-// ALiBi and, unless it is elsewhere, bias. `key` is the tile's first one.
-template <bool kAddsBias = kBias, int N>
+// ALiBi and bias, unless they are elsewhere. `key` is the tile's first one.
+template <bool kAddsBias = kBias, bool kAddsAlibi = kAlibi, int N>
 __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
                                           int key) {
-  if constexpr (kAlibi) add_alibi(s, rows, key);
+  if constexpr (kAddsAlibi) add_alibi(s, rows, key);
   if constexpr (kAddsBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
@@ -767,10 +767,10 @@ __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, 
 }
 
 // Turns q . k into scores, in units of 1 / softmax_scale.
-template <int N>
+template <bool kAddsAlibi = kAlibi, int N>
 __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
   cap(s, args, args.capping);
-  add_terms(s, args, rows, key);
+  add_terms<kBias, kAddsAlibi>(s, args, rows, key);
 }
 
 // Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.

@@ -850,11 +850,11 @@ __device__ __forceinline__ void cap(float (&s)[N], const Arguments& args, float 
   }
 }
 
-// ALiBi and, unless it is elsewhere, bias. `key` is the tile's first one.
-template <bool kAddsBias = kBias, int N>
+// ALiBi and bias, unless they are elsewhere. `key` is the tile's first one.
+template <bool kAddsBias = kBias, bool kAddsAlibi = kAlibi, int N>
 __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, const RowScores& rows,
                                           int key) {
-  if constexpr (kAlibi) add_alibi(s, rows, key);
+  if constexpr (kAddsAlibi) add_alibi(s, rows, key);
   if constexpr (kAddsBias) {
     const float factor = kLog2E / softmax_scale(args);
     add_bias<bias_scalar>(s, rows, 0, key, factor);
@@ -863,10 +863,10 @@ __device__ __forceinline__ void add_terms(float (&s)[N], const Arguments& args, 
 }
 
 // Turns q . k into scores, in units of 1 / softmax_scale.
-template <int N>
+template <bool kAddsAlibi = kAlibi, int N>
 __device__ __forceinline__ void score(float (&s)[N], const Arguments& args, const RowScores& rows, int key) {
   cap(s, args, args.capping);
-  add_terms(s, args, rows, key);
+  add_terms<kBias, kAddsAlibi>(s, args, rows, key);
 }
 
 // Keys that a row does not see get -inf. Only tiles outside [whole_first, whole_end) need it.
@@ -887,6 +887,26 @@ __device__ __forceinline__ void mask(float (&s)[N], const RowScores& rows, int k
     }
   }
 }
+
+// In place of alibi_product_sm90.cuh where there is no ALiBi, or where it is added to scores one by one: because they
+// are capped or scaled first, or because wide heads leave the product's operands no shared memory. Included by
+// attention_sm90.
+
+constexpr bool kAlibiProduct = false;
+constexpr int kPlaceBytes = 0;
+
+__device__ __forceinline__ void write_places(u32) {}
+
+struct Shift {
+  float of_row[2];
+};
+
+struct Alibi {
+  __device__ __forceinline__ Alibi(const RowScores&, int, int) {}
+  __device__ __forceinline__ void multiply(float (&)[kBlockN / 2], u32, int) {}
+  __device__ __forceinline__ Shift shift(const RowScores&, int) const { return {}; }
+  __device__ __forceinline__ void correct(float (&)[kBlockN / 2], const RowScores&, int) const {}
+};
 
 // Dropout of probabilities. Included by an attention kernel after scores.cuh; fragments are as described
 // there.
@@ -1151,7 +1171,7 @@ constexpr int kTurnBarrier = 4;
 struct Shared {
   static constexpr int kTileBytes =
       kQueryStages * kConsumers * kQueryBytes + kStages * (kKeyBytes + kValueBytes) +
-      kConsumers * 4 * kStagedBytes;
+      kConsumers * 4 * kStagedBytes + kPlaceBytes;
 
   u32 base;  // of the tiles; a multiple of 1024, as the swizzle asks for
 
@@ -1173,6 +1193,9 @@ struct Shared {
   __device__ __forceinline__ u32 staged() const {
     return values(kStages) + static_cast<int>(threadIdx.x / 32 - 4) * kStagedBytes;
   }
+
+  // ALiBi's right operands.
+  __device__ __forceinline__ u32 places() const { return values(kStages) + kConsumers * 4 * kStagedBytes; }
 
   // Full: the copy has landed. Empty: every consumer warpgroup is done with it.
   __device__ __forceinline__ u32 query_full(int stage) const { return barrier(stage); }
@@ -1360,17 +1383,19 @@ __device__ __forceinline__ void multiply_rows_step(float (&d)[kBlockN / 2], u32 
 }
 
 // Issues d = a b^T with tiles in shared memory of kSteps * 16 columns, given by their row_descriptor(): 64 rows of one
-// of kRowsA, and the kBlockN of another.
-template <int kSteps, int kRowsA, int kSwizzle>
+// of kRowsA, and the kBlockN of another. kAdds: d += a b^T, right behind a product that has been issued into d.
+template <int kSteps, int kRowsA, int kSwizzle, bool kAdds = false>
 __device__ __forceinline__ void multiply_rows(float (&d)[kBlockN / 2], u32 a, u32 b) {
-  pin(d);
-  wgmma_fence();
+  if constexpr (!kAdds) {
+    pin(d);
+    wgmma_fence();
+  }
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     constexpr int kStepsPerPanel = kSwizzle / 32;
     const int panel = step / kStepsPerPanel, column_bytes = step % kStepsPerPanel * 32;
     multiply_rows_step<kSwizzle>(d, a + ((panel * kRowsA * kSwizzle + column_bytes) >> 4),
-                                 b + ((panel * kBlockN * kSwizzle + column_bytes) >> 4), step != 0);
+                                 b + ((panel * kBlockN * kSwizzle + column_bytes) >> 4), kAdds || step != 0);
   }
   wgmma_commit();
 }
@@ -1423,9 +1448,9 @@ __device__ __forceinline__ void multiply_values_step(float (&d)[kBlockV / 2], co
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(descriptor_high(kSwizzleV)));
 }
 
-// Issues scores = q k^T for a warpgroup's 64 rows.
+// Issues scores = q k^T, or scores += q k^T behind ALiBi's product, for a warpgroup's 64 rows.
 __device__ __forceinline__ void multiply_keys(float (&scores)[kBlockN / 2], u32 query, u32 keys) {
-  multiply_rows<kDimSteps, 64, kSwizzleK>(scores, query, keys);
+  multiply_rows<kDimSteps, 64, kSwizzleK, kAlibiProduct>(scores, query, keys);
 }
 
 // Issues out += p v.
@@ -1458,17 +1483,18 @@ struct Softmax {
 
   __device__ __forceinline__ explicit Softmax(const Arguments& args) : scale(softmax_scale(args)) {}
 
-  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2]) { update<true>(scores); }
-  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2]) { update<false>(scores); }
+  // `shift` is what scores lack where ALiBi is a product.
+  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2], Shift shift) { update<true>(scores, shift); }
+  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2], Shift shift) { update<false>(scores, shift); }
 
   // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
   // hides their latency. Where scores are bounded, the first tile's maxima serve for all.
   template <bool kFirst>
-  __device__ __forceinline__ void update(float (&scores)[kBlockN / 2]) {
+  __device__ __forceinline__ void update(float (&scores)[kBlockN / 2], Shift shift) {
     constexpr bool kRaises = kFirst || !kBounded;
     float offset[2];
     if constexpr (kRaises) {
-      raise<kFirst>(scores, offset);
+      raise<kFirst>(scores, shift, offset);
     } else {
 #pragma unroll
       for (int r = 0; r < 2; ++r) offset[r] = -maximum[r] * scale;
@@ -1491,12 +1517,12 @@ struct Softmax {
     }
   }
 
-  // Raises the maxima to those of the scores; offset = -maximum in powers of two.
+  // Raises the maxima to those of the scores; offset = shift - maximum in powers of two.
   template <bool kFirst>
-  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], float (&offset)[2]) {
+  __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], Shift shift, float (&offset)[2]) {
     float raised[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) raised[i] = kFirst ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+    for (int i = 0; i < 4; ++i) raised[i] = kFirst || kAlibiProduct ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
 #pragma unroll
     for (int j = 1; j < kBlockN / 8; ++j) {
 #pragma unroll
@@ -1505,12 +1531,16 @@ struct Softmax {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float row = quad_max(fmaxf(raised[2 * r], raised[2 * r + 1]));
+      if constexpr (kAlibiProduct) {
+        row += shift.of_row[r];
+        if constexpr (!kFirst) row = fmaxf(row, maximum[r]);
+      }
       // Scores lie between -1 and 1: those to come become at most 2^100, whose sums with values are finite.
       if constexpr (kBounded) row = fmaxf(row, fmaxf(1.0f - __fdividef(100.0f, scale), -1.0f));
       const float finite = row == negative_infinity() ? 0.0f : row;
       factor[r] = kFirst ? 1.0f : exp2_approx((maximum[r] - finite) * scale);
       maximum[r] = row;
-      offset[r] = -finite * scale;
+      offset[r] = (kAlibiProduct ? shift.of_row[r] - finite : -finite) * scale;
     }
   }
 
@@ -1701,9 +1731,15 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         work.query * kPackedHeads + warpgroup * 64 + threadIdx.x % 128 / 32 * 16;  // the warp's first
     const RowScores row_state = row_scores(args, work.sequence, work.batch, work.head, row);
     Softmax softmax(args);
-    // From q . k to what softmax works on.
+    Alibi alibi(row_state, work.query + warpgroup * 64 / kPackedHeads, work.sequence.shift);
+    const auto multiply = [&](float(&scores)[kBlockN / 2], int n) {
+      alibi.multiply(scores, shared.places(), n * kBlockN);
+      multiply_keys(scores, query, keys(tiles.stage));
+    };
+    // From products to what softmax works on.
     const auto modify = [&](float(&scores)[kBlockN / 2], int n, bool may_be_masked) {
-      score(scores, args, row_state, n * kBlockN);
+      score<kAlibi && !kAlibiProduct>(scores, args, row_state, n * kBlockN);
+      alibi.correct(scores, row_state, n * kBlockN);
       if (may_be_masked && !work.is_whole(n)) mask(scores, row_state, n * kBlockN);
     };
     // From what softmax leaves to what is multiplied with v.
@@ -1720,13 +1756,13 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
       take_turn(kEndTurns);
-      multiply_keys(scores, query, keys(tiles.stage));
+      multiply(scores, n);
       give_turn(kEndTurns);
       wgmma_wait<0>();
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, true);
-      softmax.first(scores);
+      softmax.first(scores, alibi.shift(row_state, n * kBlockN));
       finish(probabilities, scores, n);
     }
     if ((kVarlen || kPaged) && work.sequence.seqlen_k < (n + 1) * kBlockN) {
@@ -1741,7 +1777,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       float scores[kBlockN / 2];
       wait(shared.key_full(tiles.stage), tiles.parity);
       take_turn(kStepTurns);
-      multiply_keys(scores, query, keys(tiles.stage));
+      multiply(scores, n);
       if constexpr (kRescaleEarly) softmax.rescale(out);
       wait(shared.value_full(before.stage), before.parity);
       multiply_values(out, probabilities, values(before.stage));
@@ -1750,7 +1786,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
       pin(scores);
       if (elected) arrive(shared.key_empty(tiles.stage));
       modify(scores, n, !kSeesAll);
-      softmax.next(scores);
+      softmax.next(scores, alibi.shift(row_state, n * kBlockN));
       wgmma_wait<0>();
       pin(out);
       pin(probabilities);
@@ -1783,6 +1819,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1)
   // Known to be the same in all lanes of a warp, so that branches on it are uniform.
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 128), 0);
   if (threadIdx.x == 0) shared.init_barriers();
+  write_places(shared.places());
   __syncthreads();
   if (warpgroup == 0) {
     release_registers<kProducerRegisters>();
