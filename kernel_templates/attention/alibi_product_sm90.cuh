@@ -22,8 +22,8 @@ __device__ __forceinline__ void write_places(u32 places) {
   fence_async_proxy();
 }
 
-// d = a b; a [64, 16] in registers, b [kBlockN, 16] in shared memory. They are bf16 for either scalar, because f16 lacks
-// the range of slopes.
+// d = a b; a [64, 16] in registers, b [kBlockN, 16] in shared memory. They are bf16 for either scalar: f16 lacks the
+// range of slopes.
 __device__ __forceinline__ void multiply_places(float (&d)[kBlockN / 2], const u32 (&a)[4], u32 b) {
 //% for n in BLOCK_N / 2..BLOCK_N / 2 + 1
   asm volatile(

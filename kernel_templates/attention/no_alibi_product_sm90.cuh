@@ -1,6 +1,6 @@
-// In place of alibi_product_sm90.cuh where there is no ALiBi, or where it is added to scores one by one: because they
-// are capped or scaled first, or because wide heads leave the product's operands no shared memory. Included by
-// attention_sm90.
+// In place of alibi_product_sm90.cuh where there is no ALiBi, or where it is added to scores one by one:
+// because they are capped or scaled first, or because wide heads leave the product's operands no shared
+// memory. Included by attention_sm90.
 #pragma once
 
 constexpr bool kAlibiProduct = false;

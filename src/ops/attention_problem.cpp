@@ -12,9 +12,8 @@ namespace {
 /// Up to how many queries per sequence a schedule of its own pays; 0 where there is none.
 int most_short_queries(const AttentionProblem& problem) {
   const int width = std::max(problem.head_dim, problem.head_dim_v);
-  if (width > 96 && width <= 128) return problem.causal ? 4096 : 2048;
-  if (problem.alibi) return 0;
   if (width <= 96) return 1024;
+  if (width <= 128) return problem.causal ? 4096 : 2048;
   return problem.head_dim > 192 && problem.head_dim_v == 256 && !problem.causal && !problem.varlen ? 512 : 0;
 }
 
@@ -79,12 +78,11 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
   problem.bounded = problem.sm90 && problem.softcap && args.softcap <= kMostBounded &&
                     problem.scalar == DType::bf16 && !problem.alibi &&
                     problem.bias == AttentionProblem::Bias::none && !problem.probabilities;
-  // Wider heads and other features have one schedule for all lengths.
-  const bool is_plain =
-      !(problem.window || problem.chunk || problem.softcap || problem.signed_scale || problem.dropout ||
-        problem.probabilities || problem.paged) &&
-      problem.bias == AttentionProblem::Bias::none;
-  problem.is_short = problem.sm90 && is_plain && !args.batch_invariant &&
+  // Wider heads and these features have one schedule for all lengths.
+  const bool has_short_schedule = !(problem.window || problem.chunk || problem.signed_scale ||
+                                    problem.dropout || problem.probabilities || problem.paged) &&
+                                  problem.bias == AttentionProblem::Bias::none;
+  problem.is_short = problem.sm90 && has_short_schedule && !args.batch_invariant &&
                      mean_queries(layout, arguments) <= most_short_queries(problem);
   return problem;
 }

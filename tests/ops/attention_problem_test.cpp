@@ -169,12 +169,10 @@ TEST_CASE(
   causal.causal = true;
   CHECK(problem(causal).is_short);
   causal.alibi_slopes = tensor(9, {6}, f32);
+  causal.softcap = 20;
   CHECK(problem(causal).is_short);
-  causal.q = tensor(2, {2, 64, 6, 96});
-  causal.k = tensor(32, {2, 64, 3, 96});
-  causal.v = tensor(32, {2, 64, 3, 64});
-  causal.out = tensor(64, {2, 64, 6, 64});
-  CHECK_FALSE(problem(causal).is_short);  // only wide heads with ALiBi have
+  causal.window_left = 100;
+  CHECK_FALSE(problem(causal).is_short);
   CHECK_FALSE(is_short(1024, 96, true, false));
   CHECK_FALSE(is_short(1024, 96, false, true));
   const AttentionProblem p{.head_dim = 64, .head_dim_v = 64, .is_short = true};

@@ -888,9 +888,9 @@ __device__ __forceinline__ void mask(float (&s)[N], const RowScores& rows, int k
   }
 }
 
-// In place of alibi_product_sm90.cuh where there is no ALiBi, or where it is added to scores one by one: because they
-// are capped or scaled first, or because wide heads leave the product's operands no shared memory. Included by
-// attention_sm90.
+// In place of alibi_product_sm90.cuh where there is no ALiBi, or where it is added to scores one by one:
+// because they are capped or scaled first, or because wide heads leave the product's operands no shared
+// memory. Included by attention_sm90.
 
 constexpr bool kAlibiProduct = false;
 constexpr int kPlaceBytes = 0;
@@ -1484,8 +1484,12 @@ struct Softmax {
   __device__ __forceinline__ explicit Softmax(const Arguments& args) : scale(softmax_scale(args)) {}
 
   // `shift` is what scores lack where ALiBi is a product.
-  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2], Shift shift) { update<true>(scores, shift); }
-  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2], Shift shift) { update<false>(scores, shift); }
+  __device__ __forceinline__ void first(float (&scores)[kBlockN / 2], Shift shift) {
+    update<true>(scores, shift);
+  }
+  __device__ __forceinline__ void next(float (&scores)[kBlockN / 2], Shift shift) {
+    update<false>(scores, shift);
+  }
 
   // Turns scores into probabilities, not yet normalised. Maxima and sums run in independent chains, which
   // hides their latency. Where scores are bounded, the first tile's maxima serve for all.
@@ -1522,7 +1526,8 @@ struct Softmax {
   __device__ __forceinline__ void raise(const float (&scores)[kBlockN / 2], Shift shift, float (&offset)[2]) {
     float raised[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) raised[i] = kFirst || kAlibiProduct ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
+    for (int i = 0; i < 4; ++i)
+      raised[i] = kFirst || kAlibiProduct ? scores[i] : fmaxf(scores[i], maximum[i / 2]);
 #pragma unroll
     for (int j = 1; j < kBlockN / 8; ++j) {
 #pragma unroll
