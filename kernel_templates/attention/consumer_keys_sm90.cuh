@@ -57,8 +57,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 #pragma unroll 1
     for (; !steps.done(); steps.advance(), ++step) {
       const int buffer = step % 2, before = buffer ^ 1;  // of gradients of scores
+      const u32 bias = shared.bias(kQueriesByKeys ? step : tiles.stage);
       const ColumnPlace here{place.batch, steps.head(), steps.query(), place.key + warp_row,
-                             bias_column_address(shared.bias(step), warp_row, 0)};
+                             bias_column_address(bias, warp_row, 0)};
       const bool whole = all_visible(forward, sequence, here.query, kBlockM, place.key, kBlockN);
       const RowStats* const stats = shared.stats(tiles.stage);
       float p[kScores], ds[kScores];
@@ -70,7 +71,7 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
         wait(shared.dout_full(tiles.stage), tiles.parity);
         clear_rows<kBlockM, kColumnsV, kSwizzleV>(shared.douts(tiles.stage), sequence.seqlen_q - here.query);
         if constexpr (kBiasTiles)
-          clear_rows<kBlockM, kBlockN, kSwizzleS>(shared.bias(step), sequence.seqlen_q - here.query);
+          clear_rows<kBlockM, kBlockN, kSwizzleS>(bias, sequence.seqlen_q - here.query);
         sync_cleared(warpgroup);
       }
       multiply_rows<kDimSteps, kBlockN, kSwizzleK, kSwizzleQ>(p, shared.keys() + warpgroup * 64 * kSwizzleK,

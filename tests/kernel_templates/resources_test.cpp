@@ -224,7 +224,7 @@ std::vector<Values> problems_of(const std::string& kernel) {
             backward("f16", 96, 96, {{"BIAS", std::string("f16")}, {"DROPOUT", true}, {"SOFTCAP", true}}),
             backward("bf16", 128, 128, {{"BIAS", std::string("bf16")}, {"BIAS_MAP", true}, {"CAUSAL", true}}),
             backward("bf16", 128, 128, merged(dbias, {{"CAUSAL", true}, {"DETERMINISTIC", true}})),
-            backward("bf16", 128, 128, merged(dbias, {{"ALIBI", true}, {"WINDOW", true}, {"CHUNK", true}})),
+            backward("bf16", 128, 128, merged(dbias, {{"CHUNK", true}})),
             backward("bf16", 96, 96, merged(dbias, {{"DROPOUT", true}, {"ALIBI", true}, {"WINDOW", true}})),
             backward("bf16", 208, 208, merged(dbias, {{"CAUSAL", true}, {"WINDOW", true}, {"CHUNK", true}})),
             backward("f16", 128, 96,

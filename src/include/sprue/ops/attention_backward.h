@@ -24,9 +24,9 @@ namespace sprue {
 /// Gradients of rows that no sequence has, by seqused_q and seqused_k, are not written; queries that see no key
 /// and keys that no query sees get zeros.
 ///
-/// P and ds are rounded to q's dtype before they are multiplied; sums are f32, but a dbias of q's dtype that two sequences
-/// share may be the sum of rounded ds. dk, dv, dbias, dslopes and dsinks
-/// have the same bits in every repetition; so has dq if `deterministic` or forward.batch_invariant is set.
+/// P and ds are rounded to q's dtype before they are multiplied; sums are f32, but a dbias of q's dtype that two
+/// sequences share may be the sum of rounded ds. dk, dv, dbias, dslopes and dsinks have the same bits in every
+/// repetition; so has dq if `deterministic` or forward.batch_invariant is set.
 /// Outputs must not overlap inputs or each other; slices of one packed tensor do not.
 /// Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608.
 struct AttentionBackward {
