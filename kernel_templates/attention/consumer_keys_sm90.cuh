@@ -23,8 +23,9 @@ __device__ __forceinline__ void consume(const Params& params, const Shared& shar
 
   // Its queries are every column of a tile, or one half of the queries is its own.
   const auto multiply_step_of = [&](float(&dq)[kQueryColumns / 2], int step) {
-    const u32 gradients = kQueriesByKeys ? shared.bias(step)
-                                         : shared.gradients(step % 2) + (kBlockM == 64 ? 0 : warpgroup * kBlockN * kSwizzleS);
+    const u32 gradients =
+        kQueriesByKeys ? shared.bias(step)
+                       : shared.gradients(step % 2) + (kBlockM == 64 ? 0 : warpgroup * kBlockN * kSwizzleS);
     const u32 keys = shared.keys() + (kBlockM == 64 ? warpgroup * kBlockN * kQueryColumns * 2 : 0);
     multiply_gradients(dq, gradients, keys);
   };

@@ -23,14 +23,14 @@ bool has_bias_map(const ConstTensor& bias, DType scalar) {
   return ops::alignment(view) == 16 && has_tensor_map(view) && !repeats(0) && !repeats(1) && !repeats(2);
 }
 
-/// Whether one kernel can write the gradient of the bias beside those of k and v: it has gradients of scores at hand,
-/// rounded, one sequence's and head's at a time, without softcap's slope.
+/// Whether one kernel can write the gradient of the bias beside those of k and v: it has gradients of scores
+/// at hand, rounded, one sequence's and head's at a time, without softcap's slope.
 bool has_dbias_by_keys(const Tensor& dbias, const AttentionBackwardProblem& problem,
                        const AttentionBackwardArguments& arguments) {
   constexpr int kMostSequences = 2, kMostColumns = 416;
   const AttentionProblem& forward = problem.forward;
-  return problem.bias_map && has_bias_map(dbias, forward.scalar) && arguments.bias_k % 8 == 0 && !forward.softcap &&
-         !forward.varlen && forward.head_dim + forward.head_dim_v <= kMostColumns &&
+  return problem.bias_map && has_bias_map(dbias, forward.scalar) && arguments.bias_k % 8 == 0 &&
+         !forward.softcap && !forward.varlen && forward.head_dim + forward.head_dim_v <= kMostColumns &&
          arguments.bias_heads == arguments.forward.heads &&
          arguments.forward.batch <= kMostSequences * arguments.bias_batch;
 }
@@ -90,7 +90,8 @@ KernelKey AttentionBackwardProblem::key(BackwardStep step, int device) const {
     if (step == BackwardStep::queries) key.specialisation[1] |= at(slope_rows, kFree);
     if (step == BackwardStep::keys)
       key.specialisation[1] |= at(forward.sm90, kFree) | at(deterministic, kFree + 1) |
-                               at(bias_map, kFree + 2) | at(any_order, kFree + 3) | at(dbias_by_keys, kFree + 4);
+                               at(bias_map, kFree + 2) | at(any_order, kFree + 3) |
+                               at(dbias_by_keys, kFree + 4);
     if (step == BackwardStep::bias)
       key.specialisation[1] |=
           at(dbias, kFree) | at(one_row, kFree + 8) | at(forward.sm90, kFree + 9) | at(bias_map, kFree + 10);

@@ -26,13 +26,14 @@ DqWorkspace dq_workspace(const AttentionBackwardProblem& problem, const Attentio
                                  static_cast<std::size_t>(padded_columns(problem.forward.head_dim));
   const auto marks_bytes = [](std::size_t marks) { return (sizeof(std::uint32_t) * marks + 15) / 16 * 16; };
   constexpr std::size_t kFewestKeys = 64;  // of a block
-  const auto keys = static_cast<std::size_t>(forward.seqlen_k), kv_heads = static_cast<std::size_t>(forward.kv_heads);
+  const auto keys = static_cast<std::size_t>(forward.seqlen_k),
+             kv_heads = static_cast<std::size_t>(forward.kv_heads);
   const bool shares_dbias = problem.dbias_by_keys && arguments.bias_batch < forward.batch;
   DqWorkspace workspace;
   workspace.sums_bytes = tiles * tile_bytes;
   workspace.dbias_marks = workspace.sums_bytes + (problem.deterministic ? marks_bytes(tiles) : 0);
-  workspace.bytes =
-      workspace.dbias_marks + (shares_dbias ? marks_bytes(kv_heads * ((keys + kFewestKeys - 1) / kFewestKeys)) : 0);
+  workspace.bytes = workspace.dbias_marks +
+                    (shares_dbias ? marks_bytes(kv_heads * ((keys + kFewestKeys - 1) / kFewestKeys)) : 0);
   return workspace;
 }
 

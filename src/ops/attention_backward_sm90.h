@@ -14,8 +14,8 @@ struct AttentionBackwardSm90Params {
   AttentionBackwardArguments arguments;
 };
 
-/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the orders in which blocks add
-/// to dq and to dbias, whose places are given in bytes from the sums'.
+/// The workspace in which dq is added up, in tiles of `block_m` queries: sums, and marks of the orders in
+/// which blocks add to dq and to dbias, whose places are given in bytes from the sums'.
 struct DqWorkspace {
   std::size_t sums_bytes, dbias_marks, bytes;
 };

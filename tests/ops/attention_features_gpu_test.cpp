@@ -1,4 +1,5 @@
 // attention on the GPU: every feature alone, with every length, without and with a causal mask.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -352,6 +353,36 @@ TEST_CASE("attention: values of up to 512 channels", "[gpu][emulated]") {
 TEST_CASE("attention: few queries of many heads that share keys, with every kind of score", "[gpu]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), few_queries());
+}
+
+TEST_CASE("attention: a key that is NaN makes the queries that see it NaN", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {64, 96, 128}) {
+    for (const float softcap : {0.0f, 20.0f}) {
+      AttentionCase c = sequences(70, 100, head_dim, false, DType::bf16);
+      c.batch_invariant = true;  // as long sequences: some tiles of 8 keys have exponentials by polynomial
+      c.shape.batch = 8;         // with a NaN in each of eight such tiles
+      c.shape.softcap = softcap;
+      AttentionValues values(c);
+      const auto width = static_cast<std::size_t>(c.shape.kv_heads * head_dim);
+      for (std::size_t b = 0; b < 8; ++b)
+        std::fill_n(values.k.begin() + static_cast<std::ptrdiff_t>((b * 100 + 9 * b) * width), width, NAN);
+      for (const bool portable : {false, true}) {
+        CaseTensors tensors = tensors_of(c, values);
+        for (const Slot slot : {kOut, kLse})
+          tensors[slot]->write(std::vector<float>(tensors[slot]->read().size()));
+        Attention args = args_of(c, tensors);
+        args.portable = portable;
+        attention(shared_runtime(), args, nullptr);
+        driver::synchronize_device();
+        for (const Slot slot : {kOut, kLse}) {
+          const std::vector<float> found = tensors[slot]->read();
+          CAPTURE(head_dim, softcap, portable, slot);
+          CHECK(std::all_of(found.begin(), found.end(), [](float x) { return std::isnan(x); }));
+        }
+      }
+    }
+  }
 }
 
 }  // namespace sprue::test

@@ -7,8 +7,8 @@
 
 namespace sprue {
 
-/// The gradients of a scalar loss with respect to what `forward` read, given dout, its gradient with respect to
-/// out. With P the probabilities, D what dropout multiplies them by (0 or 1 / (1 - probability)), and
+/// The gradients of a scalar loss with respect to what `forward` read, given dout, its gradient with respect
+/// to out. With P the probabilities, D what dropout multiplies them by (0 or 1 / (1 - probability)), and
 /// delta[b, h, i] = dot(dout[b, i, h, :], out[b, i, h, :]):
 ///
 ///   dv[b, j, g, :]      = sum_{h of g, i} D P[b, h, i, j] dout[b, i, h, :]
@@ -19,15 +19,17 @@ namespace sprue {
 ///   dq[b, i, h, :]      = scale sum_j ds cap'(...) k[b, j, g, :],   cap'(x) = 1 - tanh(x / softcap)^2
 ///   dk[b, j, g, :]      = scale sum_{h of g, i} ds cap'(...) q[b, i, h, :]
 ///
-/// `forward` is the call whose gradients are wanted, with the out and lse that it wrote; lse must be given. Every
-/// feature of Attention is there except pages, and head_dim_v goes to 256. `probabilities` is not looked at.
-/// Gradients of rows that no sequence has, by seqused_q and seqused_k, are not written; queries that see no key
-/// and keys that no query sees get zeros.
+/// `forward` is the call whose gradients are wanted, with the out and lse that it wrote; lse must be given.
+/// Every feature of Attention is there except pages, and head_dim_v goes to 256. `probabilities` is not
+/// looked at. Gradients of rows that no sequence has, by seqused_q and seqused_k, are not written; queries
+/// that see no key and keys that no query sees get zeros.
 ///
-/// P and ds are rounded to q's dtype before they are multiplied; sums are f32, but a dbias of q's dtype that two
-/// sequences share may be the sum of rounded ds. dk, dv, dbias, dslopes and dsinks have the same bits in every
-/// repetition; so has dq if `deterministic` or forward.batch_invariant is set.
+/// P and ds are rounded to q's dtype before they are multiplied; sums are f32, but a dbias of q's dtype that
+/// two sequences share may be the sum of rounded ds. dk, dv, dbias, dslopes and dsinks have the same bits in
+/// every repetition; so has dq if `deterministic` or forward.batch_invariant is set.
+///
 /// Outputs must not overlap inputs or each other; slices of one packed tensor do not.
+///
 /// Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608.
 struct AttentionBackward {
   Tensor dq;            ///< Shape and dtype of q; any strides but the last, 1; as dk and dv.
@@ -39,8 +41,8 @@ struct AttentionBackward {
   Tensor dslopes = {};  ///< Shape of alibi_slopes, f32.
   Tensor dsinks = {};   ///< Shape of sinks, f32.
   bool deterministic = false;
-  /// Scratch memory of attention_backward_workspace_bytes(), 256-byte aligned; nullptr: from the allocator of the
-  /// runtime's options, which must allow it during a capture if there is one.
+  /// Scratch memory of attention_backward_workspace_bytes(), 256-byte aligned; nullptr: from the allocator of
+  /// the runtime's options, which must allow it during a capture if there is one.
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
 };
