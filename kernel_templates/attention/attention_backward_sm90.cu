@@ -97,8 +97,8 @@ static_assert(!kDbias || (kBiasTiles && !kSoftcap && !kVarlen),
               "gradients of scores without cap' take the places of tiles of the bias, and steps come to all of them");
 constexpr int kBiasBytes = kBiasTiles ? 2 * kBlockM * kBlockN : 0;
 
-// Whether gradients of scores are in shared memory nowhere but in the places of the bias, queries by keys. Their own places
-// become more of those: a tile of the bias comes long before that two steps earlier has been written.
+// Whether gradients of scores are in shared memory nowhere but in the places of the bias, queries by keys. Their own
+// places become more of those: a tile of the bias comes long before that two steps earlier has been written.
 constexpr bool kQueriesByKeys = kDbias && !kOwnsColumns;
 constexpr int kBiasPlaces = kQueriesByKeys ? 4 : kStages;
 

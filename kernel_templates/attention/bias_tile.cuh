@@ -46,7 +46,8 @@ __device__ __forceinline__ void add_bias_columns(float (&s)[N], u32 address, flo
   }
 }
 
-// Gradients of scores in place of the bias, packed as a left operand: what add_bias_columns() of the same lanes has read.
+// Gradients of scores in place of the bias, packed as a left operand: what add_bias_columns() of the same lanes has
+// read.
 template <int N>
 __device__ __forceinline__ void replace_bias_columns(u32 address, const u32 (&packed)[N]) {
 #pragma unroll

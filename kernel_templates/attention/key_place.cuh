@@ -34,8 +34,8 @@ __device__ __forceinline__ KeyColumn key_column(const BackwardArguments& args) {
   return {first + local % width, local / width};
 }
 
-// `later_first`: the last keys start first. `sequences_first`: columns are those of one head in all sequences, then those
-// of the next one.
+// `later_first`: the last keys start first. `sequences_first`: columns are those of one head in all sequences, then
+// those of the next one.
 __device__ __forceinline__ KeyPlace place_of_keys(const BackwardArguments& args, bool later_first = false,
                                                   bool sequences_first = false) {
   const Arguments& forward = args.forward;

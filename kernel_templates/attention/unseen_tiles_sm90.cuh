@@ -2,9 +2,9 @@
 // steps_backward_sm90.cuh.
 #pragma once
 
-// They become zeros. A block writes those of keys as far from the last ones as its own are from the first: under a causal
-// mask one that visits many tiles has many of these to write meanwhile. Two sequences that share a bias write half of
-// the rows each. By a whole warp.
+// They become zeros. A block writes those of keys as far from the last ones as its own are from the first: under a
+// causal mask one that visits many tiles has many of these to write meanwhile. Two sequences that share a bias write
+// half of the rows each. By a whole warp.
 class UnseenTiles {
  public:
   __device__ __forceinline__ UnseenTiles(const BackwardArguments& args, const KeyPlace& place)
