@@ -56,7 +56,7 @@ constexpr bool kPaged = false, kProbabilities = false;
 constexpr bool kBiasTiles = false, kDropMasks = false;
 constexpr bool kDeterministic = false;  // of dq
 constexpr int kPackedHeads = 1, kParts = 1;
-constexpr int kSection = 2;  // columns of keys whose blocks take turns
+constexpr int kSection = 8;  // columns of keys whose blocks take turns
 constexpr int kThreads = 32 * kWarps;
 constexpr int kKeyWarps = kWarps / kQueryWarps;
 constexpr int kWarpKeys = kBlockN / kKeyWarps, kWarpQueries = kBlockM / kQueryWarps;

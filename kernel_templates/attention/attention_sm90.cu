@@ -107,10 +107,11 @@ static_assert(kStagedColumns == 0 || (kBlockV % kStagedColumns == 0 && kStagedCo
 struct Params {
   TensorMap q, k, v, out;
   Arguments args;
-  u32* counter;    // the next tile to hand out, if blocks draw their tiles
-  int group;       // query heads that share a head of k and v
-  int section;     // neighbouring tile columns whose tiles are visited together
-  int box_rows;    // keys per copy: kBlockN, or fewer when pages are smaller
+  u32* counter;      // the next tile to hand out, if blocks draw their tiles
+  int group;         // query heads that share a head of k and v
+  int section;       // neighbouring tile columns whose tiles are visited together
+  int last_section;  // the first column of the last section
+  int box_rows;      // keys per copy: kBlockN, or fewer when pages are smaller
 };
 
 //% include "attention/schedule.cuh"

@@ -38,13 +38,15 @@ class Output {
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;
-      store_quad_row(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
+      store_quad_row<kStreams>(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
     }
   }
 
   __device__ __forceinline__ void finish() {}
 
  private:
+  static constexpr bool kStreams = kBlockV > 64;  // measured: narrower rows take longer so
+
   int batch_ = 0, part_ = 0;
   Sequence sequence_ = {};  // of no queries: nothing is written
   Row row_[2] = {};

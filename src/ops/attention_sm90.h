@@ -11,7 +11,7 @@ struct AttentionSm90Params {
   driver::TensorMap q, k, v, out;
   AttentionArguments arguments;
   std::uint32_t* counter;
-  int group, section, box_rows;
+  int group, section, last_section, box_rows;
 };
 
 /// Whether tensor maps can describe q, k, v and out, which are 16-byte aligned: no stride runs backwards or
@@ -25,11 +25,10 @@ bool pages_fit(const AttentionProblem& problem, int page_size);
 /// Whether tiles differ in how many keys they visit: blocks then draw them from a counter.
 bool tiles_differ(const AttentionProblem& problem);
 
-/// How many neighbouring heads have their tiles visited together. Where tiles differ, as many as have their
-/// keys and values in L2 together, but enough that every block finds a tile, else those that share them.
-/// Whole groups of one sequence.
-int heads_per_section(const AttentionProblem& problem, const AttentionArguments& arguments,
-                      std::int64_t l2_bytes);
+/// How many neighbouring heads, of one sequence or several, have their tiles visited together; whole groups that
+/// share keys. With few of them many blocks read the same keys at once, and the longest of their tiles are visited
+/// late; with many of them fewer find their keys in L2.
+int heads_per_section(const AttentionProblem& problem, const AttentionArguments& arguments);
 
 /// Of arguments whose row_blocks is set.
 AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& layout,

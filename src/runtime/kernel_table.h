@@ -38,7 +38,6 @@ struct LoadedKernel {
   LaunchShape launch;
   int device = 0;
   int multiprocessors = 0;            ///< Of the device.
-  std::int64_t l2_bytes = 0;          ///< Of the device.
   int blocks_per_multiprocessor = 0;  ///< How many blocks of this kernel fit on one, by the driver's word.
   int groups_at_once = 0;  ///< Blocks, or clusters if it has those, that the device runs at once; at least 1.
   KernelSpec spec;

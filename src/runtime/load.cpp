@@ -75,7 +75,6 @@ const LoadedKernel& RuntimeImpl::ready(const KernelKey& key, const Request& requ
     source->module.prepare(key.device, shared_bytes);
     kernel->device = key.device;
     kernel->multiprocessors = device.multiprocessors;
-    kernel->l2_bytes = device.l2_bytes;
     kernel->launch.programmatic = kernel->launch.programmatic && device.programmatic_launches;
     kernel->blocks_per_multiprocessor =
         source->module.blocks_per_multiprocessor(key.device, threads, shared_bytes);

@@ -114,6 +114,7 @@ TEST_CASE("attention: the host's parameters of attention_sm90 are the template's
   EXPECT(counter, counter);
   EXPECT(group, group);
   EXPECT(section, section);
+  EXPECT(last_section, last_section);
   EXPECT(box_rows, box_rows);
 #undef EXPECT
   // The template's maps are aligned to 64 bytes, the host's to 128.

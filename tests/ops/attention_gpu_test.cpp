@@ -171,6 +171,22 @@ TEST_CASE("attention: heads that share keys and values", "[gpu][emulated]") {
   check_all(shared_runtime(), shared_heads());
 }
 
+TEST_CASE("attention: several sections of heads", "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  std::vector<AttentionCase> cases;
+  for (const bool causal : {true, false}) {
+    AttentionCase c = sequences(150, 170, 32, causal, DType::bf16);
+    c.shape.batch = 8;  // 48 heads: 20 and 28 if causal, else five times 8 and 8
+    c.shape.heads = 6;
+    c.shape.kv_heads = 3;
+    cases.push_back(c);
+    c.shape.batch = 5;  // 15 heads of their own keys
+    c.shape.heads = c.shape.kv_heads = 3;
+    cases.push_back(c);
+  }
+  check_all(shared_runtime(), cases);
+}
+
 TEST_CASE("attention: layouts, padded strides and misaligned addresses", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   check_all(shared_runtime(), layouts());

@@ -364,18 +364,16 @@ TEST_CASE("attention: tensor maps take aligned tensors that run forwards") {
   CHECK(has_tensor_maps(AttentionViews(args)));
 }
 
-TEST_CASE("attention: a section of heads keeps its keys and values in L2") {
-  const auto heads = [](bool causal, std::int64_t seqlen_k, std::int64_t l2_bytes) {
-    Attention args = decoding(1, 32);
-    args.k = tensor(32, {4, seqlen_k, 8, 128});
-    args.v = tensor(64, {4, seqlen_k, 8, 128});
+TEST_CASE("attention: a section of heads has whole groups that share keys") {
+  const auto heads = [](std::int64_t heads, bool causal) {
+    Attention args = decoding(1, heads);
     args.causal = causal;
-    return heads_per_section(problem(args), attention_arguments(args, AttentionLayout(args)), l2_bytes);
+    return heads_per_section(problem(args), attention_arguments(args, AttentionLayout(args)));
   };
-  constexpr std::int64_t kHeadBytes = 1024 * 512;  // of 1024 keys and values
-  CHECK(heads(false, 1024, 100 * kHeadBytes) == 4);
-  CHECK(heads(true, 1024, kHeadBytes) == 16);  // for all blocks to find a tile
-  CHECK(heads(true, 1024, 12 * kHeadBytes) == 24);
-  CHECK(heads(true, 2048, 12 * kHeadBytes) == 16);
-  CHECK(heads(true, 1024, 100 * kHeadBytes) == 32);  // all there are
+  CHECK(heads(8, true) == 20);
+  CHECK(heads(24, true) == 21);
+  CHECK(heads(32, true) == 20);
+  CHECK(heads(256, true) == 32);
+  CHECK(heads(8, false) == 8);
+  CHECK(heads(24, false) == 9);
 }

@@ -192,7 +192,8 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(list(out.shape, 4) == List{64, 300, 6, 2});
   CHECK(list(out.box, 4) == List{64, 16, 1, 1});
   CHECK(params.arguments.seqlen_k == 24);
-  CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 2 &&
+  CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 8 &&
+         params.last_section == 0 &&
          params.box_rows == 96));
   CHECK(params.counter == nullptr);
   CHECK(fake_cuda.blocks == 3 * 6 * 2);  // fewer than multiprocessors
@@ -210,7 +211,6 @@ TEST_CASE("attention: tensor maps of heads that share a tile, packed and paged s
   CHECK(list(made(params.q).stride_bytes, 4) == List{2 * 128, 2 * 6 * 128, 2 * 2 * 128, 16});
   CHECK(list(made(params.q).box, 5) == List{64, 2, 32, 1, 1});
   CHECK(list(made(params.k).shape, 4) == List{128, 70, 3, 1});
-  CHECK(params.section == 3);        // all of a sequence
   CHECK(fake_cuda.blocks == 3 * 3);  // of 60 rows of 3 sequences
 
   args = plain();
@@ -262,7 +262,16 @@ TEST_CASE("attention: blocks of the sm_90 kernel stay, one per multiprocessor") 
   args.causal = true;
   ops.run(args);
   CHECK(fake_cuda.blocks == 132);
-  CHECK(ops.params<AttentionSm90Params>().section == 6);
+  auto params = ops.params<AttentionSm90Params>();
+  CHECK((params.section == 20 && params.last_section == 0));
+
+  args.q = tensor(2, {8, 300, 6, 128});
+  args.k = tensor(3, {8, 24, 3, 128});
+  args.v = tensor(4, {8, 24, 3, 64});
+  args.out = tensor(1, {8, 300, 6, 64});
+  ops.run(args);
+  params = ops.params<AttentionSm90Params>();
+  CHECK((params.section == 20 && params.last_section == 20));  // of 48: the last one has 28
 }
 
 TEST_CASE("attention: blocks draw their tiles from a counter where tiles differ") {

@@ -1044,10 +1044,11 @@ __device__ __forceinline__ void drop_packed(u32 (&p)[N], const Arguments& args, 
 struct Params {
   TensorMap q, k, v, out;
   Arguments args;
-  u32* counter;    // the next tile to hand out, if blocks draw their tiles
-  int group;       // query heads that share a head of k and v
-  int section;     // neighbouring tile columns whose tiles are visited together
-  int box_rows;    // keys per copy: kBlockN, or fewer when pages are smaller
+  u32* counter;      // the next tile to hand out, if blocks draw their tiles
+  int group;         // query heads that share a head of k and v
+  int section;       // neighbouring tile columns whose tiles are visited together
+  int last_section;  // the first column of the last section
+  int box_rows;      // keys per copy: kBlockN, or fewer when pages are smaller
 };
 
 // Which tiles of queries a persistent block computes, and in which order. Included by an attention kernel
@@ -1133,7 +1134,8 @@ class TileNumbers {
 };
 
 // All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section
-// stay in L2; of a section, the latest queries, which see most keys, come first.
+// stay in L2; of a section, the latest queries, which see most keys, come first. The last section is wider by what
+// is left over: a narrow one would end with long tiles and few blocks that have one.
 class Schedule {
  public:
   __device__ __forceinline__ explicit Schedule(const Params& params)
@@ -1147,8 +1149,9 @@ class Schedule {
       numbers_.finish(columns * params_.args.row_blocks);
       return Work::none();
     }
-    const int first_column = tile / (params_.section * params_.args.row_blocks) * params_.section;
-    const int width = min(params_.section, columns - first_column);
+    const int first_column =
+        min(tile / (params_.section * params_.args.row_blocks) * params_.section, params_.last_section);
+    const int width = first_column == params_.last_section ? columns - first_column : params_.section;
     const int local = tile - first_column * params_.args.row_blocks;
     const int column = first_column + local % width;
     const int batch = column / columns_per_batch;
@@ -1691,13 +1694,15 @@ class Output {
 
       scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
                           head * args.out_stride[2] + first_column;
-      store_quad_row(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
+      store_quad_row<kStreams>(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
     }
   }
 
   __device__ __forceinline__ void finish() {}
 
  private:
+  static constexpr bool kStreams = kBlockV > 64;  // measured: narrower rows take longer so
+
   int batch_ = 0, part_ = 0;
   Sequence sequence_ = {};  // of no queries: nothing is written
   Row row_[2] = {};
