@@ -79,10 +79,13 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   params.arguments = arguments;
   params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;
-  const auto tile_columns = [&](int heads) { return heads / problem.packed_heads * kernel.launch.blocks_per_row; };
+  const auto tile_columns = [&](int heads) {
+    return heads / problem.packed_heads * kernel.launch.blocks_per_row;
+  };
   params.section = tile_columns(heads_per_section(problem, arguments));
   const std::int64_t all = std::int64_t{arguments.batch} * tile_columns(arguments.heads);
-  params.last_section = static_cast<int>(std::max<std::int64_t>(all / params.section - 1, 0) * params.section);
+  params.last_section =
+      static_cast<int>(std::max<std::int64_t>(all / params.section - 1, 0) * params.section);
   return params;
 }
 
