@@ -29,24 +29,15 @@ class Output {
     const int first_column = part_ * kBlockV;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const auto [query, head] = row_[r];
-      const bool is_row = query < sequence_.seqlen_q;
-      const i64 row = sequence_.first_q + query;
-      if (kHasLse && is_row && threadIdx.x % 4 == 0 && part_ == 0)
-        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
-            lse_[r];
-
-      scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
-                          head * args.out_stride[2] + first_column;
-      store_quad_row<kStreams>(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
+      if (kHasLse && part_ == 0) write_lse(args, batch_, sequence_, row_[r], lse_[r]);
+      store_quad_row<kStreamsOut>(address_of_out(args, batch_, sequence_, row_[r], first_column), out_[r],
+                                  columns_of_out(first_column), row_[r].query < sequence_.seqlen_q);
     }
   }
 
   __device__ __forceinline__ void finish() {}
 
  private:
-  static constexpr bool kStreams = kBlockV > 64;  // measured: narrower rows take longer so
-
   int batch_ = 0, part_ = 0;
   Sequence sequence_ = {};  // of no queries: nothing is written
   Row row_[2] = {};

@@ -13,3 +13,21 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   fence_async_proxy();
   named_sync(kGroupBarrier + warpgroup, 128);
 }
+
+// How a row of out is stored: the address of its first column that a tile computes, and how many there are from there.
+__device__ __forceinline__ scalar* address_of_out(const Arguments& args, int batch, const Sequence& sequence,
+                                                  const Row& row, int first_column) {
+  return args.out + batch * args.out_stride[0] + (i64{sequence.first_q} + row.query) * args.out_stride[1] +
+         row.head * args.out_stride[2] + first_column;
+}
+__device__ __forceinline__ int columns_of_out(int first_column) {
+  return kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column;
+}
+constexpr bool kStreamsOut = kBlockV > 64;  // measured: narrower rows take longer so
+
+__device__ __forceinline__ void write_lse(const Arguments& args, int batch, const Sequence& sequence, const Row& row,
+                                          float lse) {
+  if (threadIdx.x % 4 == 0 && row.query < sequence.seqlen_q)
+    args.lse[batch * args.lse_stride[0] + row.head * args.lse_stride[1] +
+             (i64{sequence.first_q} + row.query) * args.lse_stride[2]] = lse;
+}

@@ -2,13 +2,22 @@
 // while the next tile is computed. Included by the kernel.
 #pragma once
 
+//% include "attention/quad_rows.cuh"
+
 // Every warp has its own 16 rows of kStagedColumns columns there, in panels as those of values.
 class Output {
  public:
   __device__ __forceinline__ void take(const Params& params, u32 staged, const Work& work, const RowScores& rows,
                                        const Softmax& softmax, const float (&out)[kBlockV / 2]) {
+    const Arguments& args = params.args;
     const int lane = threadIdx.x % 32;
-    if constexpr (kHasLse) write_lse(params.args, work, rows, softmax);
+    if (kHasLse && work.part == 0) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) write_lse(args, work.batch, work.sequence, rows.row[r], softmax.lse(r, args));
+    }
+    // A box ends where out does, which may be behind the end of a sequence.
+    if (kVarlen && rows.row[0].query - lane / 4 + 16 > work.sequence.seqlen_q)
+      return write_rows(args, work, rows, softmax, out);
     // Of the panel's chunks of 16 bytes, those of a row are permuted as the copy expects.
     const u32 row = staged + lane % 16 * kSwizzleV, permuted = lane % 16 * kSwizzleV / 128 % (kSwizzleV / 16) * 16;
 #pragma unroll
@@ -32,7 +41,8 @@ class Output {
 #pragma unroll
         for (int column = 0; column < kStagedColumns; column += kPanelV) {
           store_box(params.out, staged + column / kPanelV * 16 * kSwizzleV, work.part * kBlockV + first + column,
-                    rows.row[0].query, work.head, work.batch);
+                    work.sequence.first_q + rows.row[0].query, work.head,
+                    kVarlen && args.cu_seqlens_q != nullptr ? 0 : work.batch);
         }
         commit_bulk();
       }
@@ -47,13 +57,20 @@ class Output {
   }
 
  private:
-  __device__ __forceinline__ void write_lse(const Arguments& args, const Work& work, const RowScores& rows,
-                                            const Softmax& softmax) {
+  // Those of 16 rows that the sequence has, from registers.
+  __device__ __forceinline__ void write_rows(const Arguments& args, const Work& work, const RowScores& rows,
+                                             const Softmax& softmax, const float (&out)[kBlockV / 2]) {
+    const int first_column = work.part * kBlockV;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      if (rows.row[r].query < work.sequence.seqlen_q && threadIdx.x % 4 == 0 && work.part == 0)
-        args.lse[work.batch * args.lse_stride[0] + work.head * args.lse_stride[1] +
-                 rows.row[r].query * args.lse_stride[2]] = softmax.lse(r, args);
+      u32 words[kBlockV / 8];
+#pragma unroll
+      for (int tile = 0; tile < kBlockV / 8; ++tile) {
+        words[tile] = device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
+                                           out[4 * tile + 2 * r + 1] * softmax.factor[r]);
+      }
+      store_quad_row<kStreamsOut>(address_of_out(args, work.batch, work.sequence, rows.row[r], first_column), words,
+                                  columns_of_out(first_column), rows.row[r].query < work.sequence.seqlen_q);
     }
   }
 };

@@ -90,6 +90,32 @@ TEST_CASE("attention: schedules of problems with many features compute the same"
   check_schedules({{c, kSome}, {decode, kSome}, {wide, kSome}});
 }
 
+TEST_CASE("attention: out of sequences of different lengths passes through shared memory",
+          "[gpu][emulated]") {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {64, 128}) {
+    AttentionCase c = sequences(100, 120, head_dim, true, DType::bf16);
+    c.shape.batch = 6;
+    c.shape.lengths_q = {100, 16, 33, 0, 77, 64};
+    c.shape.lengths_k = {120, 60, 1, 40, 0, 64};
+    for (const Storage& storage :
+         {Storage{.packed = true}, Storage{.packed = true, .slack = true}, Storage{}}) {
+      c.q_storage = storage;
+      INFO(c.print());
+      AttentionCall call(c);
+      const KernelSpec usual = spec_of(prepare(shared_runtime(), call.args()).spec);
+      if (usual.kernel != "attention_sm90") return;  // not on Hopper
+      Values schedule = usual.schedule;
+      schedule["STAGED_COLUMNS"] = std::int64_t{64};
+      Runtime runtime(with_schedule(usual.kernel, usual.problem, schedule));
+      CHECK_THAT(prepare(runtime, call.args()).spec, EndsWith("| " + print(schedule)));
+      call.run(runtime);
+      driver::synchronize_device();
+      CHECK(call.fault() == "");
+    }
+  }
+}
+
 TEST_CASE("attention: what is dropped depends on neither kernel, schedule nor storage", "[gpu][emulated]") {
   SKIP_WITHOUT_GPU();
   AttentionCase c = sequences(150, 270, 64, false, DType::bf16);

@@ -581,8 +581,7 @@ static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody t
 static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
               "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
-static_assert(kStagedColumns == 0 || (!kVarlen && kPackedHeads == 1),
-              "a tensor map of out ends where every sequence does");
+static_assert(kStagedColumns == 0 || kPackedHeads == 1, "a box of out has rows of one head");
 
 using namespace device;
 
@@ -1605,6 +1604,24 @@ __device__ __forceinline__ void clear_rows(u32 values, int valid, int warpgroup)
   named_sync(kGroupBarrier + warpgroup, 128);
 }
 
+// How a row of out is stored: the address of its first column that a tile computes, and how many there are from there.
+__device__ __forceinline__ scalar* address_of_out(const Arguments& args, int batch, const Sequence& sequence,
+                                                  const Row& row, int first_column) {
+  return args.out + batch * args.out_stride[0] + (i64{sequence.first_q} + row.query) * args.out_stride[1] +
+         row.head * args.out_stride[2] + first_column;
+}
+__device__ __forceinline__ int columns_of_out(int first_column) {
+  return kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column;
+}
+constexpr bool kStreamsOut = kBlockV > 64;  // measured: narrower rows take longer so
+
+__device__ __forceinline__ void write_lse(const Arguments& args, int batch, const Sequence& sequence, const Row& row,
+                                          float lse) {
+  if (threadIdx.x % 4 == 0 && row.query < sequence.seqlen_q)
+    args.lse[batch * args.lse_stride[0] + row.head * args.lse_stride[1] +
+             (i64{sequence.first_q} + row.query) * args.lse_stride[2]] = lse;
+}
+
 // The output of attention_sm90 as threads write it from their registers. Included by the kernel.
 
 // Rows that four neighbouring lanes share, as the multiplications leave them. Included by an attention
@@ -1685,24 +1702,15 @@ class Output {
     const int first_column = part_ * kBlockV;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const auto [query, head] = row_[r];
-      const bool is_row = query < sequence_.seqlen_q;
-      const i64 row = sequence_.first_q + query;
-      if (kHasLse && is_row && threadIdx.x % 4 == 0 && part_ == 0)
-        args.lse[batch_ * args.lse_stride[0] + head * args.lse_stride[1] + row * args.lse_stride[2]] =
-            lse_[r];
-
-      scalar* const dst = args.out + batch_ * args.out_stride[0] + row * args.out_stride[1] +
-                          head * args.out_stride[2] + first_column;
-      store_quad_row<kStreams>(dst, out_[r], kHeadDimV % kBlockV == 0 ? kBlockV : kHeadDimV - first_column, is_row);
+      if (kHasLse && part_ == 0) write_lse(args, batch_, sequence_, row_[r], lse_[r]);
+      store_quad_row<kStreamsOut>(address_of_out(args, batch_, sequence_, row_[r], first_column), out_[r],
+                                  columns_of_out(first_column), row_[r].query < sequence_.seqlen_q);
     }
   }
 
   __device__ __forceinline__ void finish() {}
 
  private:
-  static constexpr bool kStreams = kBlockV > 64;  // measured: narrower rows take longer so
-
   int batch_ = 0, part_ = 0;
   Sequence sequence_ = {};  // of no queries: nothing is written
   Row row_[2] = {};
