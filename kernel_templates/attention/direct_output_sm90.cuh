@@ -16,11 +16,7 @@ class Output {
     for (int r = 0; r < 2; ++r) {
       row_[r] = rows.row[r];
       if constexpr (kHasLse) lse_[r] = softmax.lse(r, params.args);
-#pragma unroll
-      for (int tile = 0; tile < kBlockV / 8; ++tile) {
-        out_[r][tile] = device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
-                                             out[4 * tile + 2 * r + 1] * softmax.factor[r]);
-      }
+      pack_row(out_[r], out, softmax.factor[r], r);
     }
   }
 

@@ -25,6 +25,14 @@ __device__ __forceinline__ int columns_of_out(int first_column) {
 }
 constexpr bool kStreamsOut = kBlockV > 64;  // measured: narrower rows take longer so
 
+// A lane's elements of row r of its two, normalised and rounded.
+__device__ __forceinline__ void pack_row(u32 (&words)[kBlockV / 8], const float (&out)[kBlockV / 2], float factor,
+                                         int r) {
+#pragma unroll
+  for (int tile = 0; tile < kBlockV / 8; ++tile)
+    words[tile] = device::pack<scalar>(out[4 * tile + 2 * r] * factor, out[4 * tile + 2 * r + 1] * factor);
+}
+
 __device__ __forceinline__ void write_lse(const Arguments& args, int batch, const Sequence& sequence, const Row& row,
                                           float lse) {
   if (threadIdx.x % 4 == 0 && row.query < sequence.seqlen_q)

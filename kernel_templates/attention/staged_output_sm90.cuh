@@ -64,11 +64,7 @@ class Output {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       u32 words[kBlockV / 8];
-#pragma unroll
-      for (int tile = 0; tile < kBlockV / 8; ++tile) {
-        words[tile] = device::pack<scalar>(out[4 * tile + 2 * r] * softmax.factor[r],
-                                           out[4 * tile + 2 * r + 1] * softmax.factor[r]);
-      }
+      pack_row(words, out, softmax.factor[r], r);
       store_quad_row<kStreamsOut>(address_of_out(args, work.batch, work.sequence, rows.row[r], first_column), words,
                                   columns_of_out(first_column), rows.row[r].query < work.sequence.seqlen_q);
     }
