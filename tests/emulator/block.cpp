@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "emulator/turns.h"
+
 namespace emulator {
 namespace {
 
-constexpr std::uint64_t kSlice = 4000;  // instructions of a warp before the next one's turn
 constexpr std::uint64_t kMostInstructions = 4'000'000'000;
 
 unsigned flat(const unsigned (&at)[3], const unsigned (&extent)[3]) {
@@ -124,19 +125,25 @@ bool Cluster::deliver(bool all) {
 
 void Cluster::run() {
   std::uint64_t done = 0;
+  Turns turns(launch->seed, flat(first, launch->grid), blocks.size() * blocks.front().warps.size());
   for (bool living = true; living; ++round) {
     bool progress = deliver(false);
     living = false;
+    turns.begin_round();
+    std::size_t number = 0;
     for (Block& block : blocks) {
       for (Warp& warp : block.warps) {
+        const std::size_t i = number++;
         if (warp.has_ended()) continue;
         living = true;
-        const std::uint64_t count = warp.run(kSlice);
+        const std::uint64_t slice = turns.slice(i);
+        if (slice == 0) continue;
+        const std::uint64_t count = warp.run(slice);
         done += count;
         progress |= count != 0;
       }
     }
-    if (living && !progress && !deliver(true)) report_deadlock();
+    if (living && !progress && !deliver(true) && !turns.release()) report_deadlock();
     if (done > kMostInstructions) {
       fault("kernel {} does not end: {} has run {} instructions{}", launch->program->name,
             blocks.front().print(), done, blocks.front().warps.front().where());

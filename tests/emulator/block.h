@@ -20,6 +20,7 @@ struct Launch {
   unsigned cluster[3] = {1, 1, 1};
   unsigned shared_bytes = 0;
   bool cooperative = false;
+  std::uint64_t seed = 0;  ///< Of Turns.
   std::vector<std::byte> params;
 
   unsigned threads() const { return block[0] * block[1] * block[2]; }

@@ -3,6 +3,7 @@
 
 #include <cuda.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +32,9 @@ bool is_capturing(CUstream stream);
 
 /// 90 for sm_90: SPRUE_EMULATED_SM, by default 90.
 int emulated_sm();
+/// Of Turns, another one for every launch of the process; always 0 unless SPRUE_EMULATED_SEED is given and is
+/// not 0.
+std::uint64_t next_seed();
 /// Few, so that blocks that stay for all of a kernel have much to do.
 constexpr int kMultiprocessors = 2;
 int shared_bytes_per_block();

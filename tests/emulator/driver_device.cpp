@@ -1,4 +1,5 @@
 // Devices and contexts: there is one device, an H100 or what SPRUE_EMULATED_SM says.
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -12,6 +13,15 @@ int emulated_sm() {
     return given != nullptr ? std::atoi(given) : 90;
   }();
   return sm;
+}
+
+std::uint64_t next_seed() {
+  static const std::uint64_t first = [] {
+    const char* const given = std::getenv("SPRUE_EMULATED_SEED");
+    return given != nullptr ? std::strtoull(given, nullptr, 10) : 0;
+  }();
+  static std::atomic<std::uint64_t> launches = 0;
+  return first == 0 ? 0 : (first << 32) + launches++;
 }
 
 int shared_bytes_per_block() {

@@ -56,6 +56,7 @@ CUresult launch(const Kernel& kernel, Launch l, void** arguments, CUstream strea
   if (l.cooperative && l.blocks() > kMultiprocessors * (2048u / l.threads()))
     return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   l.program = &program;
+  l.seed = next_seed();
   l.params.resize(program.param_bytes);
   // Sprue's kernels take one struct.
   if (!l.params.empty()) std::memcpy(l.params.data(), arguments[0], l.params.size());

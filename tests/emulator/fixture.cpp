@@ -32,6 +32,7 @@ void Kernel::run(const Shape& shape, const void* params, std::size_t bytes) cons
   launch.block[0] = shape.threads;
   launch.cluster[0] = shape.cluster;
   launch.shared_bytes = shape.shared_bytes;
+  launch.seed = shape.seed;
   launch.params.resize(program_.param_bytes);
   REQUIRE(program_.param_bytes == bytes);
   std::memcpy(launch.params.data(), params, bytes);

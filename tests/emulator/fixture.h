@@ -32,6 +32,7 @@ class Array {
 
 struct Shape {
   unsigned blocks = 1, threads = 32, shared_bytes = 0, cluster = 1;
+  std::uint64_t seed = 0;
 };
 
 class Kernel {
