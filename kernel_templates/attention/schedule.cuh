@@ -133,9 +133,10 @@ class Schedule {
   int tiles_;
 };
 //% else
+//% include "attention/sections.cuh"
+
 // All sequences are alike. Tile columns are visited in sections, so that the keys and values of a section
-// stay in L2; of a section, the latest queries, which see most keys, come first. The last section is wider by what
-// is left over: a narrow one would end with long tiles and few blocks that have one.
+// stay in L2; of a section, the latest queries, which see most keys, come first.
 class Schedule {
  public:
   __device__ __forceinline__ explicit Schedule(const Params& params)
@@ -149,14 +150,11 @@ class Schedule {
       numbers_.finish(columns * params_.args.row_blocks);
       return Work::none();
     }
-    const int first_column =
-        min(tile / (params_.section * params_.args.row_blocks) * params_.section, params_.last_section);
-    const int width = first_column == params_.last_section ? columns - first_column : params_.section;
-    const int local = tile - first_column * params_.args.row_blocks;
-    const int column = first_column + local % width;
+    const auto [column, row] = tile_in_sections(tile, params_.args.row_blocks, columns, params_.section,
+                                                params_.last_section);
     const int batch = column / columns_per_batch;
     return work_at(params_, sequence_of(params_.args, batch), batch, column % columns_per_batch,
-                   params_.args.row_blocks - 1 - local / width);
+                   params_.args.row_blocks - 1 - row);
   }
 
  private:

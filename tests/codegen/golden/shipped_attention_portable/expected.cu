@@ -959,6 +959,21 @@ __device__ __forceinline__ int sequence_at(const int* cu_seqlens, int batches, i
   return first;
 }
 
+// The order of tiles in a grid of rows and columns whose rows differ in length. Included by an attention kernel.
+
+struct TilePlace {
+  int column, row;
+};
+
+// Tile `index`. Sections of `section` neighbouring columns follow each other, and in each its rows do. The last section
+// begins at column `last` and has all that are left: a narrow one would end with few blocks that have a tile.
+__device__ __forceinline__ TilePlace tile_in_sections(int index, int rows, int columns, int section, int last) {
+  const int first = min(index / (section * rows) * section, last);
+  const int width = first == last ? columns - first : section;
+  const int local = index - first * rows;
+  return {first + local % width, local / width};
+}
+
 struct Place {
   int batch;                 // negative: nowhere
   int head;                  // the first of kPackedHeads
@@ -968,22 +983,15 @@ struct Place {
   Sequence sequence;
 };
 
-// A tile column and one of its tiles; a column is a head block and a part of out, of one sequence or of all.
-struct Block {
-  int column, row_block;
-};
-
-// Blocks of a column are neighbours, so its keys and values stay in L2. Causal blocks start with the longest rows of
-// kSectionColumns columns, so that there are short ones left when others end.
-__device__ __forceinline__ Block block_at(const Arguments& args, int index, int columns) {
+// A column is a head block and a part of out, of one sequence or of all. Blocks of a column are neighbours, so its keys
+// and values stay in L2. Causal blocks start with the longest rows of kSectionColumns columns, so that there are short
+// ones left when others end.
+__device__ __forceinline__ TilePlace block_at(const Arguments& args, int index, int columns) {
   constexpr int kSectionColumns = 20;  // measured on an H100 SXM
   if (!kCausal || (kVarlen && args.cu_seqlens_q != nullptr))
     return {index / args.row_blocks, index % args.row_blocks};
-  const int last = max(columns / kSectionColumns - 1, 0) * kSectionColumns;
-  const int first = min(index / (kSectionColumns * args.row_blocks) * kSectionColumns, last);
-  const int width = first == last ? columns - first : kSectionColumns;
-  const int local = index - first * args.row_blocks;
-  return {first + local % width, local / width};
+  return tile_in_sections(index, args.row_blocks, columns, kSectionColumns,
+                          max(columns / kSectionColumns - 1, 0) * kSectionColumns);
 }
 
 // Called again where the result is stored: reading the block index anew keeps it out of the registers of the main loop.
