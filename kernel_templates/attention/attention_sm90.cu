@@ -66,7 +66,6 @@ static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody t
 static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
               "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
-static_assert(kStagedColumns == 0 || kPackedHeads == 1, "a box of out has rows of one head");
 
 using namespace device;
 

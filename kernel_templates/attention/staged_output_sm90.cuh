@@ -16,7 +16,8 @@ class Output {
       for (int r = 0; r < 2; ++r) write_lse(args, work.batch, work.sequence, rows.row[r], softmax.lse(r, args));
     }
     // A box ends where out does, which may be behind the end of a sequence.
-    if (kVarlen && rows.row[0].query - lane / 4 + 16 > work.sequence.seqlen_q)
+    const int first_row = (threadIdx.x / 32 - 4) * 16, query = work.query + first_row / kPackedHeads;
+    if (kVarlen && query + ceil_div(16, kPackedHeads) > work.sequence.seqlen_q)
       return write_rows(args, work, rows, softmax, out);
     // Of the panel's chunks of 16 bytes, those of a row are permuted as the copy expects.
     const u32 row = staged + lane % 16 * kSwizzleV, permuted = lane % 16 * kSwizzleV / 128 % (kSwizzleV / 16) * 16;
@@ -41,7 +42,7 @@ class Output {
 #pragma unroll
         for (int column = 0; column < kStagedColumns; column += kPanelV) {
           store_box(params.out, staged + column / kPanelV * 16 * kSwizzleV, work.part * kBlockV + first + column,
-                    work.sequence.first_q + rows.row[0].query, work.head,
+                    first_row % kPackedHeads, work.sequence.first_q + query, work.head / kPackedHeads,
                     kVarlen && args.cu_seqlens_q != nullptr ? 0 : work.batch);
         }
         commit_bulk();

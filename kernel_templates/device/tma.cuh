@@ -52,6 +52,13 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                : "memory");
 }
 
+__device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3, int c4) {
+  asm volatile("cp.async.bulk.tensor.5d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5, %6}], [%1];" ::"l"(
+                   &map),
+               "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4)
+               : "memory");
+}
+
 // Adds a box from shared memory to a tensor, as store_box() stores it.
 __device__ __forceinline__ void add_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
   asm volatile(

@@ -9,10 +9,12 @@
 namespace sprue {
 namespace {
 
+constexpr std::int64_t kFewQueries = 64;  // of a sequence: they leave most of a tile empty
+
 /// Up to how many queries per sequence a schedule of its own pays; 0 where there is none.
 int most_short_queries(const AttentionProblem& problem) {
   const int width = std::max(problem.head_dim, problem.head_dim_v);
-  if (width <= 96) return 1024;
+  if (width <= 96) return problem.packed_heads == 1 ? 1024 : kFewQueries;
   if (width <= 128) return problem.causal ? 4096 : 2048;
   return problem.head_dim > 192 && problem.head_dim_v == 256 && !problem.causal && !problem.varlen ? 512 : 0;
 }
@@ -37,14 +39,25 @@ std::int64_t mean_queries(const AttentionLayout& layout, const AttentionArgument
 }
 
 int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments) {
-  constexpr std::int64_t kLongest = 64, kRows = 128;
+  constexpr std::int64_t kRows = 128;  // of a tile
   // The dropout pattern belongs to whole tiles of one head's queries.
   if (args.batch_invariant || args.dropout.probability != 0 || ops::given(args.probabilities)) return 1;
   const std::int64_t length = mean_queries(layout, arguments);
-  if (arguments.kv_heads == 0 || length == 0 || length > kLongest) return 1;
+  if (arguments.kv_heads == 0 || length == 0) return 1;
   const int group = arguments.heads / arguments.kv_heads;
-  const auto most = static_cast<int>(std::bit_floor(static_cast<std::uint64_t>(kRows / length)));
-  return std::min({group & -group, most, 64});
+  const auto filling = static_cast<int>(std::bit_floor(static_cast<std::uint64_t>(kRows / length)));
+  const int packed = std::min({group & -group, std::max(filling, 8), 64});
+
+  const bool lengths_differ = layout.packed_q || layout.used_q;
+  const bool keys_differ = args.causal || args.chunk != 0 || arguments.window_left != kNoWindow ||
+                           arguments.window_right != kNoWindow;  // between the queries of a tile
+  const auto rows = [&](int heads) {
+    const std::int64_t queries = kRows / heads;
+    return (length + queries - 1) / queries * queries;
+  };
+  const bool pays =
+      length <= kFewQueries || lengths_differ || keys_differ || rows(1) - rows(packed) >= length / 16;
+  return pays ? packed : 1;
 }
 
 AttentionProblem specialise(const Attention& args, const AttentionLayout& layout, const AttentionViews& views,

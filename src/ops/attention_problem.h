@@ -15,7 +15,7 @@ struct AttentionProblem {
 
   DType scalar = DType::f16;
   int head_dim = 0, head_dim_v = 0;
-  int packed_heads = 1;  ///< A power of two up to 64.
+  int packed_heads = 1;  ///< Heads that share a tile: a power of two up to 64.
   int alignment = 16;    ///< 16, 8, 4 or 2.
   Bias bias = Bias::none;
   bool causal = false, window = false, chunk = false;
@@ -43,8 +43,10 @@ AttentionProblem specialise(const Attention& args, const AttentionLayout& layout
 /// Queries of a sequence; of packed sequences, their mean. Rounded up; 0 if there is none.
 std::int64_t mean_queries(const AttentionLayout& layout, const AttentionArguments& arguments);
 
-/// How many query heads that share keys and values fill a tile together. Short sequences leave most of a tile
-/// empty, and would read the same keys once per head. 1, or a power of two.
+/// How many query heads that share keys and values fill a tile together: 1, or a power of two. A tile of
+/// several heads has fewer queries of each. That wastes fewer rows at the end of a sequence, and fewer keys
+/// that only some of the queries see; short sequences would leave most of a tile empty, and read the same
+/// keys once per head.
 int packed_heads(const Attention& args, const AttentionLayout& layout, const AttentionArguments& arguments);
 
 }  // namespace sprue

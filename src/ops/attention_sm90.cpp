@@ -14,16 +14,16 @@ int block_v(const AttentionProblem& problem) {
   return (problem.head_dim_v / 8 + parts - 1) / parts * 8;
 }
 
-/// q: [batch, head blocks, seqlen_q, packed heads, columns], 64 rows of a tile at once.
+/// q or out: [batch, head blocks, seqlen_q, packed heads, columns], `rows` of a tile at once.
 driver::TensorMap map_rows(const void* data, const AttentionArguments::Strides& stride,
                            const AttentionLayout& layout, const AttentionProblem& problem,
-                           const AttentionArguments& arguments, int columns, int of_tile) {
-  const int packed = problem.packed_heads;
+                           const AttentionArguments& arguments, int rows, int columns, int of_tile) {
+  const int packed = problem.packed_heads, heads_at_once = std::min(packed, rows);
   return TileMap(data, problem.scalar)
       .dimension(layout.packed_q ? 1 : arguments.batch, stride[0], 1)
       .dimension(arguments.heads / packed, packed * stride[2], 1)
-      .dimension(arguments.seqlen_q, stride[1], 64 / packed)
-      .dimension(packed, stride[2], packed)
+      .dimension(arguments.seqlen_q, stride[1], rows / heads_at_once)
+      .dimension(packed, stride[2], heads_at_once)
       .columns(columns, of_tile);
 }
 
@@ -69,13 +69,14 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   const int tile = kernel.launch.columns_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
   const int of_tile_v = block_v(problem);
   params.box_rows = layout.paged ? std::gcd(arguments.page_size, tile) : tile;
-  params.q = map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, columns, columns);
+  constexpr int kGroupRows = 64,
+                kWarpRows = 16;  // of q for a warpgroup, and of out that a warp copies at once
+  params.q =
+      map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, kGroupRows, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);
   params.v = map_keys(args.v, arguments.v_stride, layout, arguments, params.box_rows, columns_v, of_tile_v);
-  constexpr int kWarpRows = 16;  // of out that a warp copies at once
-  params.out =
-      map_of(arguments.out, arguments.out_stride, args.out.dtype, layout.packed_q ? 1 : arguments.batch,
-             arguments.heads, arguments.seqlen_q, kWarpRows, columns_v, of_tile_v);
+  params.out = map_rows(arguments.out, arguments.out_stride, layout, problem, arguments, kWarpRows, columns_v,
+                        of_tile_v);
   params.arguments = arguments;
   params.counter = counter;
   params.group = arguments.heads / arguments.kv_heads;

@@ -146,6 +146,15 @@ TEST_CASE(
   CHECK_FALSE(is_short(2049, 104, false, false));
   CHECK_FALSE(is_short(1024, 136, false, false));
   CHECK_FALSE(is_short(512, 256, false, false));  // its values are narrow
+  Attention sharing = decoding(64, 64);
+  sharing.causal = true;
+  CHECK(problem(sharing).is_short);
+  for (const std::int64_t head_dim : {64, 96, 104}) {
+    sharing.q = sharing.out = tensor(16, {4, 65, 64, head_dim});
+    sharing.k = sharing.v = tensor(32, {4, 1000, 8, head_dim});
+    CHECK(problem(sharing).packed_heads == 8);
+    CHECK(problem(sharing).is_short == (head_dim > 96));
+  }
   Attention wide = good();
   wide.q = tensor(2, {2, 512, 6, 256});
   wide.k = tensor(32, {2, 512, 3, 256});
@@ -289,19 +298,39 @@ TEST_CASE("attention: each feature is on when it is given and can matter") {
   CHECK(features(both) == "CAUSAL=true WINDOW=true");
 }
 
-TEST_CASE("attention: heads share a tile where sequences are short") {
+TEST_CASE("attention: heads share a tile where sequences are short, differ in length or see different keys") {
   CHECK(pack(decoding(1, 8)) == 1);
   CHECK(pack(decoding(1, 16)) == 2);
   CHECK(pack(decoding(1, 64)) == 8);
   CHECK(pack(decoding(1, 48)) == 2);     // of 6 heads that share keys, pairs
   CHECK(pack(decoding(1, 2048)) == 64);  // as many as a row of a warpgroup's tile may hold
-  CHECK(pack(decoding(16, 64)) == 8);    // 128 rows
-  CHECK(pack(decoding(17, 64)) == 4);
-  CHECK(pack(decoding(64, 64)) == 2);
-  CHECK(pack(decoding(65, 64)) == 1);
+  CHECK(pack(decoding(7, 256)) == 16);   // 112 rows of 128
+  CHECK(pack(decoding(9, 256)) == 8);
+  CHECK(pack(decoding(64, 64)) == 8);
   CHECK(pack(decoding(0, 64)) == 1);
+  CHECK(pack(decoding(129, 64)) == 8);  // 144 rows instead of 256
+  CHECK(pack(decoding(128, 64)) == 1);
+  CHECK(pack(decoding(1000, 64)) == 1);  // 1008 rows instead of 1024
+  CHECK(pack(decoding(900, 64)) == 8);   // 912 rows instead of 1024
+  CHECK(pack(decoding(900, 16)) == 2);   // 960
 
-  Attention args = decoding(1, 64);
+  Attention args = decoding(128, 64);
+  args.causal = true;
+  CHECK(pack(args) == 8);
+  args = decoding(128, 64);
+  args.chunk = 100;
+  CHECK(pack(args) == 8);
+  args = decoding(128, 64);
+  args.window_left = 100;
+  CHECK(pack(args) == 8);
+  args = decoding(128, 64);
+  args.seqused_q = tensor(6, {4}, i32);
+  CHECK(pack(args) == 8);
+  args = decoding(128, 64);
+  args.seqused_k = tensor(6, {4}, i32);
+  CHECK(pack(args) == 1);
+
+  args = decoding(1, 64);
   args.batch_invariant = true;
   CHECK(pack(args) == 1);
   args = decoding(1, 64);

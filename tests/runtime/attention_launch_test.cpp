@@ -189,12 +189,12 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(list(v.shape, 4) == List{64, 24, 3, 2});
   const FakeTensorMap& out = made(params.out);
   CHECK(out.data == args.out.data);
-  CHECK(list(out.shape, 4) == List{64, 300, 6, 2});
-  CHECK(list(out.box, 4) == List{64, 16, 1, 1});
+  CHECK(list(out.shape, 5) == List{64, 1, 300, 6, 2});
+  CHECK(list(out.stride_bytes, 4) == List{16, 2 * 6 * 64, 2 * 64, 2 * 300 * 6 * 64});
+  CHECK(list(out.box, 5) == List{64, 1, 16, 1, 1});
   CHECK(params.arguments.seqlen_k == 24);
   CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 8 &&
-         params.last_section == 0 &&
-         params.box_rows == 96));
+         params.last_section == 0 && params.box_rows == 96));
   CHECK(params.counter == nullptr);
   CHECK(fake_cuda.blocks == 3 * 6 * 2);  // fewer than multiprocessors
 }
@@ -210,6 +210,9 @@ TEST_CASE("attention: tensor maps of heads that share a tile, packed and paged s
   CHECK(list(made(params.q).shape, 5) == List{128, 2, 30, 3, 1});
   CHECK(list(made(params.q).stride_bytes, 4) == List{2 * 128, 2 * 6 * 128, 2 * 2 * 128, 16});
   CHECK(list(made(params.q).box, 5) == List{64, 2, 32, 1, 1});
+  CHECK(list(made(params.out).shape, 5) == List{64, 2, 30, 3, 1});
+  CHECK(list(made(params.out).stride_bytes, 4) == List{2 * 64, 2 * 6 * 64, 2 * 2 * 64, 16});
+  CHECK(list(made(params.out).box, 5) == List{64, 2, 8, 1, 1});
   CHECK(list(made(params.k).shape, 4) == List{128, 70, 3, 1});
   CHECK(fake_cuda.blocks == 3 * 3);  // of 60 rows of 3 sequences
 

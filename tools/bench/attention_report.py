@@ -9,7 +9,7 @@ A row is {"run": index, "us": {implementation: microseconds}, "flops": {...}, "s
 import math
 import re
 
-SECTIONS = ("table", "varlen", "features", "short")
+SECTIONS = ("table", "grouped", "varlen", "features", "short")
 IMPLEMENTATIONS = ("sprue", "portable", "cudnn", "flash", "flex")
 TITLES = {"sprue": "Sprue", "portable": "Sprue portable", "cudnn": "cuDNN", "flash": "FlashAttention-2",
           "flex": "FlexAttention"}
@@ -160,8 +160,9 @@ def run_text(run):
 def text(report):
     """Everything that the report has."""
     parts = [run_text(run) for run in report["runs"]]
-    for section, write in (("table", table_text), ("table", means_text), ("varlen", varlen_text),
-                           ("features", features_text), ("short", short_text)):
+    for section, write in (("table", table_text), ("table", means_text), ("grouped", table_text),
+                           ("grouped", means_text), ("varlen", varlen_text), ("features", features_text),
+                           ("short", short_text)):
         if report[section]:
             parts.append(write(report[section]))
     rows = [(cell, row) for section in SECTIONS for cell, row in report[section].items()]

@@ -41,6 +41,14 @@ def table(sprue, peers):
                        lambda problem=problem: entries_of(sprue, problem, peers))
 
 
+def grouped(sprue, peers):
+    """Query heads that share heads of keys, under a causal mask, at 16384 queries."""
+    for head_dim, heads, kv_heads in ((64, 32, 8), (128, 32, 8), (256, 16, 8)):
+        for seqlen in (300, *SEQLENS):
+            problem = calls.Problem(max(1, 16384 // seqlen), seqlen, seqlen, heads, kv_heads, head_dim, head_dim, True)
+            yield f"d{head_dim}-causal-{short_name(seqlen)}", lambda problem=problem: entries_of(sprue, problem, peers)
+
+
 def lognormal_lengths(total=32768, mean=1024, sigma=1.0, seed=1):
     """The same at every run."""
     draw, lengths = random.Random(seed), []
@@ -169,4 +177,4 @@ def short(sprue, peers):
         yield f"decode-b{batch}-{short_name(seqlen)}", lambda problem=decode: entries_of(sprue, problem, peers)
 
 
-SECTIONS = {"table": table, "varlen": varlen, "features": features, "short": short}
+SECTIONS = {"table": table, "grouped": grouped, "varlen": varlen, "features": features, "short": short}

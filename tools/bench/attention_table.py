@@ -7,6 +7,7 @@
     python3 tools/bench/attention_table.py --merge some.json others.json --json all.json
 
 table     head dimensions 64, 96, 128, 192/128, 256; full and causal; 512 to 16384 keys; 16384 queries, 2048 columns
+grouped   32 query heads on 8, 16 on 8 at 256, causal, 300 to 16384 keys; 16384 queries
 varlen    packed sequences of lognormal lengths, grouped queries, beside sequences of one length
 features  softcap, ALiBi, sinks, dropout and a window, beside the plain kernel
 short     problems of microseconds
@@ -36,7 +37,7 @@ def arguments():
     source.add_argument("--merge", nargs="+", metavar="FILE", help="measure nothing; print these files as one")
     source.add_argument("--list", action="store_true", help="measure nothing; print the names of the cells")
     parser.add_argument("--only", nargs="+", default=list(attention_report.SECTIONS), metavar="SECTION",
-                        choices=attention_report.SECTIONS, help="table, varlen, features, short (all)")
+                        choices=attention_report.SECTIONS, help="table, grouped, varlen, features, short (all)")
     parser.add_argument("--cells", nargs="+", default=["*"], metavar="PATTERN", help="cells whose name matches one")
     parser.add_argument("--peers", nargs="*", default=["portable", "cudnn", "flash"], metavar="PEER",
                         choices=attention_report.IMPLEMENTATIONS[1:],

@@ -34,11 +34,12 @@ namespace sprue {
 /// except the last one, 1, so [b, h, s, d] and packed QKV are views; those of lse, sinks and slopes are all
 /// free. A sequence has at most 2^30 positions. Outputs must not overlap inputs or each other.
 ///
-/// Lengths choose the kernel in three places: heads that share keys share tiles where queries are few, a
-/// window that reaches everything is dropped, and on Hopper plain and causal attention has tiles of its own
-/// for few queries (in the mean): up to 1024 for head_dim up to 96, for 104 to 128 up to 2048, causal 4096.
-/// Not so with `batch_invariant`. Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et
-/// al. 2021, arXiv:2108.12409 (ALiBi).
+/// Lengths choose the kernel in three places: up to 8 heads that share keys share tiles, more where queries
+/// are few, without dropout, and where all queries of equally long sequences see the same keys only if that
+/// spares a sixteenth of the rows; a window that reaches everything is dropped; and on Hopper plain and
+/// causal attention has tiles of its own for few queries (in the mean): up to 1024 for head_dim up to 96 (64
+/// where heads share tiles), for 104 to 128 up to 2048, causal 4096. Not so with `batch_invariant`. Dao 2023,
+/// arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409 (ALiBi).
 struct Attention {
   Tensor out;     ///< [batch, seqlen_q, heads, head_dim_v], dtype of q; packed: [total_q, heads, head_dim_v].
   ConstTensor q;  ///< [batch, seqlen_q, heads, head_dim], f16 | bf16; packed: [total_q, heads, head_dim].
@@ -58,8 +59,8 @@ struct Attention {
   ConstTensor bias = {};
   ConstTensor sinks = {};  ///< [heads], f32: a logit per head that takes probability and has no value.
   /// Of probabilities, in FlashAttention-2's pattern, so a backward pass can draw it again:
-  /// (floor(255 (1 - p)) + 1) / 256 of them are kept. Advance the offset by batch * heads * 32 between calls that share
-  /// a seed.
+  /// (floor(255 (1 - p)) + 1) / 256 of them are kept. Advance the offset by batch * heads * 32 between calls
+  /// that share a seed.
   Dropout dropout = {};
   /// [batch, heads, seqlen_q, seqlen_k], dtype of q, for tests of dropout: exp(s - m), negative where
   /// dropped, m being the maximum over the key's tile and those after it (the kernel walks from the last tile

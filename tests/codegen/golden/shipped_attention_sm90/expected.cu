@@ -422,6 +422,13 @@ __device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0,
                : "memory");
 }
 
+__device__ __forceinline__ void store_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3, int c4) {
+  asm volatile("cp.async.bulk.tensor.5d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5, %6}], [%1];" ::"l"(
+                   &map),
+               "r"(src), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4)
+               : "memory");
+}
+
 // Adds a box from shared memory to a tensor, as store_box() stores it.
 __device__ __forceinline__ void add_box(const TensorMap& map, u32 src, int c0, int c1, int c2, int c3) {
   asm volatile(
@@ -581,7 +588,6 @@ static_assert(kTurns == Turns::none || kBlockM > 64, "one warpgroup has nobody t
 static_assert(!kBounded || (kSoftcap && !kAlibi && !device::is_given<bias_scalar> && !kProbabilities),
               "only a softcap bounds scores, and probabilities are written in units of the maximum's");
 static_assert(64 % kPackedHeads == 0, "a warpgroup owns whole groups of heads");
-static_assert(kStagedColumns == 0 || kPackedHeads == 1, "a box of out has rows of one head");
 
 using namespace device;
 
