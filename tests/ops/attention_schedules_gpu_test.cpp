@@ -64,6 +64,7 @@ bool check_staged(const AttentionCase& c) {
   const KernelSpec usual = spec_of(prepare(shared_runtime(), call.args()).spec);
   if (usual.kernel != "attention_sm90") return false;
   Values schedule = usual.schedule;
+  schedule["BLOCK_M"] = std::int64_t{128};  // some problems' tiles of 192 rows have no registers left for it
   schedule["STAGED_COLUMNS"] = std::int64_t{64};
   Runtime runtime(with_schedule(usual.kernel, usual.problem, schedule));
   CHECK_THAT(prepare(runtime, call.args()).spec, EndsWith("| " + print(schedule)));
