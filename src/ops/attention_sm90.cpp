@@ -69,8 +69,8 @@ AttentionSm90Params sm90_params(const Attention& args, const AttentionLayout& la
   const int tile = kernel.launch.columns_per_tile, columns = problem.head_dim, columns_v = problem.head_dim_v;
   const int of_tile_v = block_v(problem);
   params.box_rows = layout.paged ? std::gcd(arguments.page_size, tile) : tile;
-  constexpr int kGroupRows = 64,
-                kWarpRows = 16;  // of q for a warpgroup, and of out that a warp copies at once
+  constexpr int kGroupRows = 64;  // of q, which a warpgroup multiplies
+  constexpr int kWarpRows = 16;   // of out, which a warp copies
   params.q =
       map_rows(arguments.q, arguments.q_stride, layout, problem, arguments, kGroupRows, columns, columns);
   params.k = map_keys(args.k, arguments.k_stride, layout, arguments, params.box_rows, columns, columns);

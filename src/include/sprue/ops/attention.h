@@ -34,12 +34,15 @@ namespace sprue {
 /// except the last one, 1, so [b, h, s, d] and packed QKV are views; those of lse, sinks and slopes are all
 /// free. A sequence has at most 2^30 positions. Outputs must not overlap inputs or each other.
 ///
-/// Lengths choose the kernel in three places: up to 8 heads that share keys share tiles, more where queries
-/// are few, without dropout, and where all queries of equally long sequences see the same keys only if that
-/// spares a sixteenth of the rows; a window that reaches everything is dropped; and on Hopper plain and
-/// causal attention has tiles of its own for few queries (in the mean): up to 1024 for head_dim up to 96 (64
-/// where heads share tiles), for 104 to 128 up to 2048, causal 4096. Not so with `batch_invariant`. Dao 2023,
-/// arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409 (ALiBi).
+/// Lengths choose the kernel in three places. Heads that share keys share tiles, 8 or as many as fill a tile
+/// of 128 rows; where sequences are equally long and all queries see all keys, only up to 64 queries or if
+/// that spares a sixteenth of the rows; never with dropout. A window that reaches everything is dropped. On
+/// Hopper plain and causal attention has tiles of its own for few queries (in the mean): up to 1024 for
+/// head_dim up to 96 (64 where heads share tiles), for 104 to 128 up to 2048, causal 4096. Not so with
+/// `batch_invariant`.
+///
+/// Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608; Press et al. 2021, arXiv:2108.12409
+/// (ALiBi).
 struct Attention {
   Tensor out;     ///< [batch, seqlen_q, heads, head_dim_v], dtype of q; packed: [total_q, heads, head_dim_v].
   ConstTensor q;  ///< [batch, seqlen_q, heads, head_dim], f16 | bf16; packed: [total_q, heads, head_dim].
