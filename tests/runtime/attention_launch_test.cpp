@@ -50,10 +50,10 @@ Tensor tensor(int slot, std::initializer_list<std::int64_t> shape, DType dtype =
   return {address(std::uintptr_t(slot) << 32), dtype, shape};
 }
 
-/// batch 2, 300 queries, 24 keys, 6 heads of which pairs share keys.
+/// batch 2, 350 queries, 24 keys, 6 heads of which pairs share keys: as many tiles if pairs share them.
 Attention plain() {
-  return {.out = tensor(1, {2, 300, 6, 64}),
-          .q = tensor(2, {2, 300, 6, 128}),
+  return {.out = tensor(1, {2, 350, 6, 64}),
+          .q = tensor(2, {2, 350, 6, 128}),
           .k = tensor(3, {2, 24, 3, 128}),
           .v = tensor(4, {2, 24, 3, 64})};
 }
@@ -89,14 +89,14 @@ TEST_CASE("attention: the portable kernel gets its arguments, and a block for ea
   SKIP_WITHOUT_NVRTC();
   Operators ops;
   Attention args = portable(plain());
-  args.lse = tensor(7, {2, 6, 300}, f32);
+  args.lse = tensor(7, {2, 6, 350}, f32);
   CHECK(ops.run(args) == "attention_portable HAS_LSE=true");
   const auto params = ops.params<AttentionArguments>();
   CHECK(params.q == args.q.data);
   CHECK(params.out == args.out.data);
   CHECK(params.lse == args.lse.data);
   CHECK((params.batch == 2 && params.heads == 6 && params.kv_heads == 3));
-  CHECK((params.seqlen_q == 300 && params.seqlen_k == 24));
+  CHECK((params.seqlen_q == 350 && params.seqlen_k == 24));
   CHECK(params.scale == 1 / std::sqrt(128.0f));
   CHECK(params.row_blocks == 3);
   CHECK(fake_cuda.blocks == 3 * 6 * 2);
@@ -107,7 +107,7 @@ TEST_CASE("attention: columns beyond 256 are computed by blocks of their own") {
   SKIP_WITHOUT_NVRTC();
   Operators ops;
   Attention args = portable(plain());
-  args.out = tensor(1, {2, 300, 6, 512});
+  args.out = tensor(1, {2, 350, 6, 512});
   args.v = tensor(4, {2, 24, 3, 512});
   ops.run(args);
   CHECK(fake_cuda.blocks == 2 * 3 * 6 * 2);
@@ -116,9 +116,9 @@ TEST_CASE("attention: columns beyond 256 are computed by blocks of their own") {
 TEST_CASE("attention: packed queries get as many blocks as their sequences can need") {
   SKIP_WITHOUT_NVRTC();
   Operators ops;
-  CHECK(ops.run(portable(packed())) == "attention_portable VARLEN=true");
-  CHECK(ops.params<AttentionArguments>().row_blocks == 10);  // 7 are full, and 3 sequences begin
-  CHECK(fake_cuda.blocks == 10 * 6);
+  CHECK(ops.run(portable(packed())) == "attention_portable PACKED_HEADS=2 VARLEN=true");
+  CHECK(ops.params<AttentionArguments>().row_blocks == 17);  // 14 are full, and 3 sequences begin
+  CHECK(fake_cuda.blocks == 17 * 3);
   CHECK(ops.params<AttentionArguments>().seqlen_q == 900);
 }
 
@@ -177,8 +177,8 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(q.data == args.q.data);
   CHECK(q.type == 9);  // CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
   CHECK(q.rank == 5);
-  CHECK(list(q.shape, 5) == List{128, 1, 300, 6, 2});
-  CHECK(list(q.stride_bytes, 4) == List{16, 2 * 6 * 128, 2 * 128, 2 * 300 * 6 * 128});
+  CHECK(list(q.shape, 5) == List{128, 1, 350, 6, 2});
+  CHECK(list(q.stride_bytes, 4) == List{16, 2 * 6 * 128, 2 * 128, 2 * 350 * 6 * 128});
   CHECK(list(q.box, 5) == List{64, 1, 64, 1, 1});
   CHECK(q.swizzle == 3);  // 128 bytes
   CHECK(k.rank == 4);
@@ -189,8 +189,8 @@ TEST_CASE("attention: tensor maps of plain tensors") {
   CHECK(list(v.shape, 4) == List{64, 24, 3, 2});
   const FakeTensorMap& out = made(params.out);
   CHECK(out.data == args.out.data);
-  CHECK(list(out.shape, 5) == List{64, 1, 300, 6, 2});
-  CHECK(list(out.stride_bytes, 4) == List{16, 2 * 6 * 64, 2 * 64, 2 * 300 * 6 * 64});
+  CHECK(list(out.shape, 5) == List{64, 1, 350, 6, 2});
+  CHECK(list(out.stride_bytes, 4) == List{16, 2 * 6 * 64, 2 * 64, 2 * 350 * 6 * 64});
   CHECK(list(out.box, 5) == List{64, 1, 16, 1, 1});
   CHECK(params.arguments.seqlen_k == 24);
   CHECK((params.group == 2 && params.arguments.row_blocks == 3 && params.section == 8 &&
@@ -237,10 +237,10 @@ TEST_CASE("attention: rows of a box are as wide as leaves no 16 columns unused")
   Operators ops;
   const auto widths = [&](std::int64_t head_dim, std::int64_t head_dim_v) {
     Attention args = plain();
-    args.q = tensor(2, {2, 300, 6, head_dim});
+    args.q = tensor(2, {2, 350, 6, head_dim});
     args.k = tensor(3, {2, 24, 3, head_dim});
     args.v = tensor(4, {2, 24, 3, head_dim_v});
-    args.out = tensor(1, {2, 300, 6, head_dim_v});
+    args.out = tensor(1, {2, 350, 6, head_dim_v});
     ops.run(args);
     const auto params = ops.params<AttentionSm90Params>();
     CHECK(made(params.q).box[0] == made(params.k).box[0]);
@@ -266,15 +266,15 @@ TEST_CASE("attention: blocks of the sm_90 kernel stay, one per multiprocessor") 
   ops.run(args);
   CHECK(fake_cuda.blocks == 132);
   auto params = ops.params<AttentionSm90Params>();
-  CHECK((params.section == 20 && params.last_section == 0));
+  CHECK((params.section == 10 && params.last_section == 0));
 
-  args.q = tensor(2, {8, 300, 6, 128});
+  args.q = tensor(2, {8, 350, 6, 128});
   args.k = tensor(3, {8, 24, 3, 128});
   args.v = tensor(4, {8, 24, 3, 64});
-  args.out = tensor(1, {8, 300, 6, 64});
+  args.out = tensor(1, {8, 350, 6, 64});
   ops.run(args);
   params = ops.params<AttentionSm90Params>();
-  CHECK((params.section == 20 && params.last_section == 20));  // of 48: the last one has 28
+  CHECK((params.section == 10 && params.last_section == 10));  // of 24 pairs: the last one has 14
 }
 
 TEST_CASE("attention: blocks draw their tiles from a counter where tiles differ") {
